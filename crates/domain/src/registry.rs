@@ -1,0 +1,162 @@
+//! Every entity, declared once: its scope, who may write it, its units with their merge policies, its validation and when it is frozen.
+//!
+//! Storage, sync and service read these declarations; nothing about an entity is repeated elsewhere. The reason beside a unit's policy is the
+//! one a clinician would accept.
+
+use crate::document::{Document, FieldProblem};
+use crate::entities;
+use crate::ids::{ClientId, EntityKind};
+use crate::scope::Scope;
+
+/// What happens when two people changed the same unit without having seen each other's value.
+#[derive(Clone, Copy)]
+pub enum Policy {
+    /// The first value at the service stays, the other becomes a Conflict that a person settles.
+    KeepBoth,
+    /// An object of elements by id; additions win over removals, an element edited twice is kept both ways.
+    Set,
+    /// An object with a member `state`; a change is made when it is allowed from the present state. The function gives what may follow.
+    State(fn(&str) -> &'static [&'static str]),
+    /// Written at creation only.
+    Immutable,
+    /// Written by the service alone.
+    Service,
+}
+
+/// One unit of an entity.
+pub struct Unit {
+    /// Its name: a top-level member of the document.
+    pub name: &'static str,
+    /// Its merge policy.
+    pub policy: Policy,
+}
+
+/// From what an entity's scope follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScopeRule {
+    /// The office scope.
+    Office,
+    /// The clinical scope of `subject.client`.
+    ClinicalSubject,
+}
+
+/// Who may create and change an entity, beside the rule that clinical content needs a care relationship.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Writers {
+    /// Everyone in the practice.
+    Everyone,
+    /// Administrators, and each person for the entity that carries their own id.
+    AdminOrSelf,
+    /// Administrators, a clinician with an active care relationship to the client, or the clinician who creates the client in the same group.
+    CareGranters,
+    /// Clinicians.
+    Clinicians,
+    /// The service alone; people act on it through operations of their own.
+    Service,
+}
+
+/// When an entity's content may no longer change.
+pub struct Freeze {
+    /// Whether a document is frozen.
+    pub when: fn(&Document) -> bool,
+    /// The units that may still change then.
+    pub except: &'static [&'static str],
+}
+
+/// The declaration of one entity.
+pub struct EntityType {
+    /// Its name on the wire and on disk.
+    pub kind: &'static str,
+    /// The version of its document that this program writes.
+    pub schema: u32,
+    /// Its scope.
+    pub scope: ScopeRule,
+    /// Its writers.
+    pub writers: Writers,
+    /// Its units.
+    pub units: &'static [Unit],
+    /// When it is frozen, if ever.
+    pub freeze: Option<Freeze>,
+    /// A change that contains one of these units is made as a whole or not at all, because the unit vouches for the others (a signature).
+    pub vouching: &'static [&'static str],
+    /// What is wrong with a document.
+    pub validate: fn(&Document) -> Vec<FieldProblem>,
+}
+
+impl EntityType {
+    /// The policy of a unit; one that this version does not know keeps both values.
+    #[must_use]
+    pub fn policy(&self, unit: &str) -> Policy {
+        self.units.iter().find(|known| known.name == unit).map_or(Policy::KeepBoth, |known| known.policy)
+    }
+
+    /// The scope of `document`; `None` when a clinical entity names no client.
+    #[must_use]
+    pub fn scope_of(&self, document: &Document) -> Option<Scope> {
+        let subject = document.text("subject", "client").and_then(|id| id.parse::<ClientId>().ok()).map(Scope::Clinical);
+        match self.scope {
+            ScopeRule::Office => Some(Scope::Office),
+            ScopeRule::ClinicalSubject => subject,
+        }
+    }
+
+    /// Whether `document` is frozen and `unit` is not among the exceptions.
+    #[must_use]
+    pub fn is_frozen(&self, document: &Document, unit: &str) -> bool {
+        self.freeze.as_ref().is_some_and(|freeze| (freeze.when)(document) && !freeze.except.contains(&unit))
+    }
+}
+
+/// The declaration of `kind`; `None` for a type that this version does not know.
+#[must_use]
+pub fn find(kind: &EntityKind) -> Option<&'static EntityType> {
+    all().find(|entity| entity.kind == kind.as_str())
+}
+
+/// Every declaration, in the order in which a fresh device receives them (parents first).
+pub fn all() -> impl Iterator<Item = &'static EntityType> {
+    entities::ALL.iter().copied()
+}
+
+/// The position of `kind` in [`all`]; unknown types come last.
+#[must_use]
+pub fn rank(kind: &EntityKind) -> usize {
+    all().position(|entity| entity.kind == kind.as_str()).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_office_entity_has_a_clinical_unit() {
+        const CLINICAL: [&str; 14] = [
+            "allergies", "medications", "risk", "safety_plan", "history", "body", "order", "diagnosis", "presenting",
+            "interventions", "homework", "progress", "feedback", "instructions",
+        ];
+        for entity in all().filter(|entity| entity.scope != ScopeRule::ClinicalSubject) {
+            for unit in entity.units {
+                assert!(!CLINICAL.contains(&unit.name), "{}.{}", entity.kind, unit.name);
+            }
+        }
+    }
+
+    #[test]
+    fn declarations_name_each_type_and_unit_once_and_only_their_own_units() {
+        let mut kinds: Vec<_> = all().map(|entity| entity.kind).collect();
+        kinds.sort_unstable();
+        let count = kinds.len();
+        kinds.dedup();
+        assert_eq!(kinds.len(), count);
+        for entity in all() {
+            let mut units: Vec<_> = entity.units.iter().map(|unit| unit.name).collect();
+            units.sort_unstable();
+            let count = units.len();
+            units.dedup();
+            assert_eq!(units.len(), count, "{}", entity.kind);
+            for name in entity.vouching.iter().chain(entity.freeze.iter().flat_map(|freeze| freeze.except)) {
+                assert!(units.contains(name), "{}.{name}", entity.kind);
+            }
+        }
+    }
+}
