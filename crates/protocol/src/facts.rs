@@ -1,0 +1,226 @@
+//! What a storage reads before [`crate::decide`] can decide, in at most three rounds of look-ups by key.
+//!
+//! Every id that a decision may need is either named by an operation or derived from what was read, so that no decision searches.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use caseload_domain::entities::care_relationship_id;
+use caseload_domain::{ClientId, Document, EntityId, EntityKey, OpId, ReplicaId, Role, Scope, UserId, appointments};
+
+use serde_json::{Map, Value};
+
+use crate::checksum::Leaf;
+use crate::messages::{Group, LastOp, Op, OpKind, OpResult};
+use crate::row::Row;
+
+/// The head of a practice's history: one record, changed by the first statement of every writing transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PracticeHead {
+    /// The identity of the history.
+    pub epoch: String,
+    /// The newest sequence number; numbers are contiguous from 1.
+    pub seq: i64,
+    /// The hash chain up to it.
+    pub chain: Leaf,
+    /// The highest client number given out.
+    pub client_number: i64,
+    /// Tombstones below it are gone.
+    pub gc_floor: i64,
+}
+
+/// Who stands behind a group, as verified by certificate and signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The person.
+    pub user: UserId,
+    /// Their role.
+    pub role: Role,
+    /// Whether they administer the practice.
+    pub admin: bool,
+}
+
+/// A group with its verified actor; `None` when the signature or the certificate did not verify, which refuses the group.
+#[derive(Clone, Debug)]
+pub struct VerifiedGroup {
+    /// The group as sent.
+    pub group: Group,
+    /// Who stands behind it.
+    pub actor: Option<Actor>,
+}
+
+/// The receipt of an operation that was decided earlier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The replica that sent it.
+    pub replica: ReplicaId,
+    /// What it was answered.
+    pub result: OpResult,
+}
+
+/// Everything that a decision depends on.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The practice's head.
+    pub head: PracticeHead,
+    /// The last change of the sending replica.
+    pub last_op: Option<LastOp>,
+    /// Receipts of the operations in the batch, by operation and sending replica.
+    pub receipts: HashMap<OpId, Vec<Receipt>>,
+    /// The rows that the rounds named, as far as they exist.
+    pub rows: HashMap<EntityKey, Row>,
+}
+
+/// One round of look-ups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Rows by key.
+    pub keys: BTreeSet<EntityKey>,
+    /// Appointments by slot (see [`Row::slots`]).
+    pub slots: BTreeSet<String>,
+}
+
+impl Reads {
+    /// Whether nothing is to be read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.slots.is_empty()
+    }
+}
+
+/// The first round: what the operations themselves name.
+#[must_use]
+pub fn first_round(replica: ReplicaId, groups: &[VerifiedGroup]) -> Reads {
+    let mut reads = Reads::default();
+    for (group, op) in ops(groups) {
+        reads.keys.insert(op.key.clone());
+        for unit in conflict_units(op) {
+            let id = conflict_id(&op.key, &unit, replica, op.base_rev);
+            reads.keys.insert(EntityKey::new("conflict", id));
+            reads.keys.insert(EntityKey::new("clinical_conflict", id));
+        }
+        for client in clients_named_by(op) {
+            reads.keys.insert(EntityKey::new("care_relationship", care_relationship_id(client, group.actor)));
+        }
+    }
+    reads
+}
+
+/// The second round: care relationships to the clients of existing rows, and what may overlap with bookings.
+#[must_use]
+pub fn second_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
+    let mut reads = Reads::default();
+    let mut bookings: BTreeMap<&EntityKey, Possible> = BTreeMap::new();
+    for (group, op) in ops(groups) {
+        let row = facts.rows.get(&op.key);
+        if let Some(Scope::Clinical(client)) = row.map(|row| row.scope) {
+            reads.keys.insert(EntityKey::new("care_relationship", care_relationship_id(client, group.actor)));
+        }
+        if op.key.kind.as_str() == "appointment" {
+            let possible = bookings.entry(&op.key).or_default();
+            if let Some(row) = row {
+                possible.add(row.doc.units());
+            }
+            possible.add(&op.units);
+            possible.add(&op.add.iter().map(|(unit, elements)| (unit.clone(), elements.clone().into())).collect());
+        }
+    }
+    for possible in bookings.values() {
+        reads.slots.extend(possible.slots());
+    }
+    reads.keys.retain(|key| !facts.rows.contains_key(key));
+    reads
+}
+
+/// Every time and every participant that one appointment may end up with: a decision can take the time of one side and the people of
+/// another, so all combinations are looked up.
+#[derive(Default)]
+struct Possible {
+    times: Vec<Value>,
+    participants: Map<String, Value>,
+}
+
+impl Possible {
+    fn add(&mut self, units: &Map<String, Value>) {
+        self.times.extend(units.get("when").cloned());
+        if let Some(Value::Object(participants)) = units.get("participants") {
+            self.participants.extend(participants.clone());
+        }
+    }
+
+    fn slots(&self) -> Vec<String> {
+        let occupation = |when: &Value| {
+            let mut document = Document::default();
+            document.set("when", when.clone());
+            document.set("participants", Value::Object(self.participants.clone()));
+            appointments::occupation_if_active(&document)
+        };
+        self.times.iter().filter_map(occupation).flat_map(|occupation| occupation.slots()).collect()
+    }
+}
+
+/// The third round: the clash records that may exist between the appointments found.
+#[must_use]
+pub fn third_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
+    let mut reads = Reads::default();
+    let appointments: Vec<&EntityKey> = facts.rows.keys().filter(|key| key.kind.as_str() == "appointment").collect();
+    let touched: BTreeSet<&EntityKey> =
+        ops(groups).map(|(_, op)| &op.key).filter(|key| key.kind.as_str() == "appointment").collect();
+    for key in touched {
+        for other in &appointments {
+            if *other != key {
+                reads.keys.insert(EntityKey::new("clash", clash_id(key.id, other.id)));
+            }
+        }
+    }
+    reads
+}
+
+/// The id of the record of a clash: the same whichever side was first.
+#[must_use]
+pub fn clash_id(one: EntityId, other: EntityId) -> EntityId {
+    let (low, high) = if one < other { (one, other) } else { (other, one) };
+    EntityId::derived(&["clash", &low.to_string(), &high.to_string()])
+}
+
+/// The id of the record of a conflict. A device's chained edits of one unit inherit their base, so they update one record instead of opening
+/// several.
+#[must_use]
+pub fn conflict_id(key: &EntityKey, unit: &str, replica: ReplicaId, base_rev: i64) -> EntityId {
+    EntityId::derived(&[
+        "conflict",
+        key.kind.as_str(),
+        &key.id.to_string(),
+        unit,
+        &replica.to_string(),
+        &base_rev.to_string(),
+    ])
+}
+
+/// The unit under which a conflict about a whole entity (edited after it was void, void after an edit) is recorded.
+pub(crate) const WHOLE: &str = "*";
+
+/// The unit names under which `op` may open conflicts.
+fn conflict_units(op: &Op) -> Vec<String> {
+    let mut units = vec![WHOLE.to_owned(), "signature".to_owned()];
+    units.extend(op.units.keys().cloned());
+    for (unit, elements) in &op.add {
+        units.extend(elements.keys().map(|element| element_name(unit, element)));
+    }
+    if !matches!(op.kind, OpKind::Patch | OpKind::Create | OpKind::Void) {
+        units.clear();
+    }
+    units
+}
+
+/// The name under which one element of a set unit is marked and conflicts.
+pub(crate) fn element_name(unit: &str, element: &str) -> String {
+    format!("{unit}/{element}")
+}
+
+fn clients_named_by(op: &Op) -> impl Iterator<Item = ClientId> + '_ {
+    ["subject", "parties"].into_iter().filter_map(|unit| op.units.get(unit)?.get("client")?.as_str()?.parse().ok())
+}
+
+fn ops(groups: &[VerifiedGroup]) -> impl Iterator<Item = (&Group, &Op)> {
+    groups.iter().flat_map(|verified| verified.group.ops.iter().map(move |op| (&verified.group, op)))
+}

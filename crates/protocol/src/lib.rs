@@ -1,0 +1,20 @@
+//! The sync protocol: its messages, and the pure functions that both ends share.
+//!
+//! [`messages`] is the wire, [`row`] what the service holds, [`decide`] the one place where merging, conflicts and clashes are decided, used by
+//! both storages and the simulator; [`rebase`] replays waiting changes on a device; [`checksum`] proves that two ends are equal. Nothing
+//! here does I/O or reads a clock, and no decision uses wall time.
+
+pub mod bookings;
+pub mod checksum;
+pub mod cursor;
+pub mod decide;
+pub mod facts;
+pub mod messages;
+pub mod rebase;
+pub mod row;
+
+/// The protocol version that this program speaks, and the oldest that it still understands.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The version of a writer: documents changed by a newer one may carry `min_writer` above it, and are then read-only here.
+pub const WRITER_VERSION: u32 = 1;
