@@ -4,7 +4,8 @@
 //! both storages and the simulator; [`rebase`] replays waiting changes on a device; [`checksum`] proves that two ends are equal. Nothing
 //! here does I/O or reads a clock, and no decision uses wall time.
 
-pub mod bookings;
+pub mod auth;
+mod bookings;
 pub mod checksum;
 pub mod cursor;
 pub mod decide;
