@@ -1,0 +1,449 @@
+//! `cargo xtask test`: everything that is checked, cheap things first.
+//!
+//! One table of suites. Every Rust suite uses the same profile, features and target folder, so that nothing is built twice: the whole
+//! workspace with all targets, and then the programs that this made. Nothing here compiles a tool.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::display::VirtualDisplay;
+use crate::mongodb::MongoDb;
+use crate::packages::{Consent, Purpose, install_missing};
+use crate::processes;
+use crate::project::{Project, in_ci, on_path};
+use crate::terminal::{Stages, clock, say, table};
+use crate::wheels::Wheel;
+use crate::{bindings, migrations, ui};
+
+/// The spelling checker, as a program.
+const TYPOS: Wheel = Wheel {
+    package: "typos",
+    version: "1.52.0",
+    sha256: "418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6",
+    program: "typos-1.52.0.data/scripts/typos",
+};
+
+/// What to test.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Run these suites only.
+    #[arg(long, value_name = "SUITE", value_parser = SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>())]
+    only: Vec<String>,
+    /// Install missing system packages without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// One row of a test run.
+struct Suite {
+    name: &'static str,
+    needs: &'static [Need],
+    run: fn(&Bench) -> Result<Verdict>,
+}
+
+/// What must be there before a suite can run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// The packages to compile the workspace.
+    BuildPackages,
+    /// The packages of tests, of a window without a display, and of MongoDB.
+    TestPackages,
+    /// The npm packages.
+    UiPackages,
+    /// The built user interface, which the desktop carries.
+    UiBundle,
+    /// A MongoDB server.
+    MongoDb,
+}
+
+use Need::{BuildPackages, TestPackages, UiBundle, UiPackages};
+
+/// How a suite that did not fail ended.
+enum Verdict {
+    Passed,
+    /// The tool is not on this machine and none is compiled.
+    NotHere(&'static str),
+}
+
+const COMPILE: &[Need] = &[BuildPackages, UiPackages, UiBundle];
+const EVERYTHING: &[Need] = &[BuildPackages, TestPackages, UiPackages, UiBundle, Need::MongoDb];
+
+/// Everything that is checked, in this order.
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "format",
+        needs: &[],
+        run: |bench| bench.cargo(&["fmt", "--all", "--check"]),
+    },
+    Suite {
+        name: "migrations",
+        needs: &[],
+        run: |bench| passed(migrations::check(bench.project)),
+    },
+    Suite {
+        name: "spelling",
+        needs: &[TestPackages],
+        run: spelling,
+    },
+    Suite {
+        name: "ui-check",
+        needs: &[UiPackages],
+        run: |bench| bench.ui_script("check"),
+    },
+    Suite {
+        name: "ui-lint",
+        needs: &[UiPackages],
+        run: |bench| bench.ui_script("lint"),
+    },
+    Suite {
+        name: "ui-unit",
+        needs: &[UiPackages],
+        run: |bench| bench.ui_script("test"),
+    },
+    Suite {
+        name: "ui-build",
+        needs: &[UiPackages],
+        run: |bench| passed(ui::build(bench.project)),
+    },
+    Suite {
+        name: "clippy",
+        needs: COMPILE,
+        run: |bench| bench.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    },
+    Suite {
+        name: "rustdoc",
+        needs: COMPILE,
+        run: rustdoc,
+    },
+    Suite {
+        name: "build",
+        needs: COMPILE,
+        run: build,
+    },
+    Suite {
+        name: "rust-unit",
+        needs: EVERYTHING,
+        run: |bench| bench.cargo_test(&["--lib", "--bins"]),
+    },
+    Suite {
+        name: "rust-scenarios",
+        needs: EVERYTHING,
+        run: |bench| bench.cargo_test(&["--test", "*"]),
+    },
+    Suite {
+        name: "rust-examples",
+        needs: EVERYTHING,
+        run: |bench| bench.cargo_test(&["--doc"]),
+    },
+    Suite {
+        name: "bindings",
+        needs: COMPILE,
+        run: |bench| passed(bindings::check(bench.project)),
+    },
+    Suite {
+        name: "ui-browser",
+        needs: EVERYTHING,
+        run: |bench| bench.ui_script("test:browser"),
+    },
+    Suite {
+        name: "window",
+        needs: EVERYTHING,
+        run: window,
+    },
+    Suite {
+        name: "deny",
+        needs: &[],
+        run: |bench| {
+            bench.cargo_tool(
+                "cargo-deny",
+                &["deny", "--offline", "check", "bans", "licenses", "sources"],
+            )
+        },
+    },
+    Suite {
+        name: "machete",
+        needs: &[],
+        run: |bench| bench.cargo_tool("cargo-machete", &["machete"]),
+    },
+];
+
+/// Runs the suites and prints how each ended and how long it took.
+///
+/// In continuous integration every suite runs, whatever failed before; at a desk the first failure ends the run.
+///
+/// # Errors
+/// When something needed cannot be had, and when a suite fails.
+pub(crate) fn test(project: &Project, options: &Options) -> Result<()> {
+    let chosen: Vec<&Suite> = SUITES
+        .iter()
+        .filter(|suite| options.only.is_empty() || options.only.iter().any(|name| name == suite.name))
+        .collect();
+    let consent = if options.yes { Consent::Given } else { Consent::Ask };
+    let mut stages = Stages::new(chosen.len() + 1);
+    let bench = stages.stage("what the suites need", || Bench::prepare(project, &chosen, consent))?;
+    let mut report = Report::default();
+    for suite in chosen {
+        let began = Instant::now();
+        let result = stages.stage(suite.name, || (suite.run)(&bench));
+        let failed = result.is_err();
+        report.add(suite.name, result, began.elapsed());
+        if failed && !in_ci() {
+            break;
+        }
+    }
+    report.close()
+}
+
+/// The work bench of a test run: what the suites share.
+struct Bench<'project> {
+    project: &'project Project,
+    mongodb: Option<MongoDb>,
+    home: TestHome,
+}
+
+impl<'project> Bench<'project> {
+    fn prepare(project: &'project Project, chosen: &[&Suite], consent: Consent) -> Result<Self> {
+        let needed = |need: Need| chosen.iter().any(|suite| suite.needs.contains(&need));
+        let mut purposes = Vec::new();
+        if needed(BuildPackages) {
+            purposes.push(Purpose::Build);
+        }
+        if needed(TestPackages) {
+            purposes.extend([Purpose::Test, Purpose::Story, Purpose::MongoDb]);
+        }
+        if !purposes.is_empty() {
+            install_missing(&purposes, consent)?;
+        }
+        if needed(UiPackages) {
+            ui::install(project)?;
+        }
+        let mongodb = if needed(Need::MongoDb) {
+            Some(MongoDb::find(project)?)
+        } else {
+            None
+        };
+        if needed(UiBundle) && !chosen.iter().any(|suite| suite.name == "ui-build") {
+            ui::build_if_missing(project)?;
+        }
+        Ok(Self {
+            project,
+            mongodb,
+            home: TestHome::create()?,
+        })
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Result<Verdict> {
+        passed(processes::finish(
+            &format!("cargo {}", arguments.join(" ")),
+            &mut self.project.cargo(arguments),
+        ))
+    }
+
+    fn cargo_test(&self, targets: &[&str]) -> Result<Verdict> {
+        let arguments = [&["test", "--workspace", "--no-fail-fast"], targets].concat();
+        let mut command = self.project.cargo(&arguments);
+        self.isolate(&mut command);
+        passed(processes::finish(
+            &format!("cargo {}", arguments.join(" ")),
+            &mut command,
+        ))
+    }
+
+    fn cargo_tool(&self, tool: &str, arguments: &[&str]) -> Result<Verdict> {
+        if on_path(tool).is_some() {
+            self.cargo(arguments)
+        } else {
+            Ok(Verdict::NotHere("not installed"))
+        }
+    }
+
+    fn ui_script(&self, name: &str) -> Result<Verdict> {
+        if ui::has_script(self.project, name)? {
+            passed(ui::script(self.project, name))
+        } else {
+            Ok(Verdict::NotHere("no such script"))
+        }
+    }
+
+    /// Keeps a test away from the person's own data, display and keyring, and tells it where MongoDB is.
+    fn isolate(&self, command: &mut Command) {
+        for name in [
+            "DISPLAY",
+            "WAYLAND_DISPLAY",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "CASELOAD_PROFILE",
+            "CASELOAD_SERVICE_ADDRESS",
+            "CASELOAD_SETUP_CODE",
+        ] {
+            command.env_remove(name);
+        }
+        self.home.tell(command);
+        if let Some(mongodb) = &self.mongodb {
+            mongodb.tell(command);
+        }
+        command.env("RUST_BACKTRACE", "1");
+    }
+}
+
+fn passed(result: Result<()>) -> Result<Verdict> {
+    result.map(|()| Verdict::Passed)
+}
+
+fn spelling(bench: &Bench) -> Result<Verdict> {
+    let typos = TYPOS.fetch(bench.project)?;
+    passed(processes::finish("typos", &mut bench.project.command(typos)))
+}
+
+fn rustdoc(bench: &Bench) -> Result<Verdict> {
+    let mut command = bench
+        .project
+        .cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    passed(processes::finish(
+        "cargo doc",
+        command.env("RUSTDOCFLAGS", "-D warnings"),
+    ))
+}
+
+/// The programs that the later suites start, with the very features of the test build.
+fn build(bench: &Bench) -> Result<Verdict> {
+    bench.cargo(&["build", "--workspace", "--all-targets"])
+}
+
+/// Plays the story in the real window, on a display of its own.
+fn window(bench: &Bench) -> Result<Verdict> {
+    build(bench)?;
+    let display = VirtualDisplay::start()?;
+    let mut story = bench.project.command(bench.project.built("story")?);
+    bench.isolate(&mut story);
+    display.tell(&mut story);
+    passed(processes::finish(
+        "the story",
+        story.arg("--out").arg(bench.project.path("out/story")),
+    ))
+}
+
+/// Folders that stand in for the ones a person has; removed in the end.
+///
+/// In the system's folder for temporary files, because the path of a socket has to be short.
+struct TestHome(PathBuf);
+
+impl TestHome {
+    const FOLDERS: [(&'static str, &'static str); 4] = [
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_RUNTIME_DIR", "run"),
+    ];
+
+    fn create() -> Result<Self> {
+        let root = env::temp_dir().join(format!("caseload-test-{}", std::process::id()));
+        for (_, folder) in Self::FOLDERS {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+            fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+                .with_context(|| format!("protect {}", folder.display()))?;
+        }
+        Ok(Self(root))
+    }
+
+    fn tell(&self, command: &mut Command) {
+        for (name, folder) in Self::FOLDERS {
+            command.env(name, self.0.join(folder));
+        }
+    }
+}
+
+impl Drop for TestHome {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            say(format!("could not remove {}: {error}", self.0.display()));
+        }
+    }
+}
+
+/// How the suites ended.
+#[derive(Default)]
+struct Report {
+    rows: Vec<Vec<String>>,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Report {
+    fn add(&mut self, suite: &str, result: Result<Verdict>, took: Duration) {
+        let word = match result {
+            Ok(Verdict::Passed) => {
+                self.passed += 1;
+                String::from("passed")
+            }
+            Ok(Verdict::NotHere(why)) => {
+                self.skipped += 1;
+                format!("skipped: {why}")
+            }
+            Err(error) => {
+                self.failed += 1;
+                say(format!("{error:#}"));
+                String::from("FAILED")
+            }
+        };
+        self.rows.push(vec![suite.to_owned(), clock(took), word]);
+    }
+
+    fn close(mut self) -> Result<()> {
+        self.rows
+            .insert(0, ["suite", "time", "result"].map(str::to_owned).to_vec());
+        say("");
+        table(&self.rows).into_iter().for_each(say);
+        say("");
+        say(self.closing_line());
+        if self.failed > 0 {
+            bail!("{} of the suites failed", self.failed);
+        }
+        Ok(())
+    }
+
+    fn closing_line(&self) -> String {
+        let skipped = if self.skipped > 0 {
+            format!(", {} skipped", self.skipped)
+        } else {
+            String::new()
+        };
+        format!("suites: {} passed, {} failed{skipped}", self.passed, self.failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn suites_have_names_of_their_own() {
+        let names: BTreeSet<&str> = SUITES.iter().map(|suite| suite.name).collect();
+        assert_eq!(names.len(), SUITES.len());
+    }
+
+    #[test]
+    fn a_suite_that_compiles_the_desktop_has_the_bundle_it_carries() {
+        for suite in SUITES.iter().filter(|suite| suite.needs.contains(&BuildPackages)) {
+            assert!(suite.needs.contains(&UiBundle), "{}", suite.name);
+        }
+    }
+
+    #[test]
+    fn the_closing_line_counts_suites() {
+        let mut report = Report::default();
+        report.add("a", Ok(Verdict::Passed), Duration::ZERO);
+        report.add("b", Err(anyhow::anyhow!("no")), Duration::ZERO);
+        assert_eq!(report.closing_line(), "suites: 1 passed, 1 failed");
+        report.add("c", Ok(Verdict::NotHere("not installed")), Duration::ZERO);
+        assert_eq!(report.closing_line(), "suites: 1 passed, 1 failed, 1 skipped");
+    }
+}
