@@ -26,6 +26,10 @@ pub(crate) fn install(project: &Project) -> Result<()> {
         return Ok(());
     }
     say(format!("Node {node}; installing the packages of ui/package-lock.json"));
+    if stamp.exists() {
+        // An interrupted installation must not look like the one before it.
+        fs::remove_file(&stamp).with_context(|| format!("remove {}", stamp.display()))?;
+    }
     npm(project, &["ci", "--no-audit", "--no-fund"])?;
     write_below(&stamp, &wanted)
 }
