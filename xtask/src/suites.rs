@@ -44,7 +44,7 @@ pub(crate) struct Options {
 struct Suite {
     name: &'static str,
     needs: &'static [Need],
-    run: fn(&Bench) -> Result<Verdict>,
+    run: fn(&Workbench) -> Result<Verdict>,
 }
 
 /// What must be there before a suite can run.
@@ -134,10 +134,10 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "rust-scenarios",
         needs: EVERYTHING,
-        run: |bench| bench.cargo_test(&["--test", "*"]),
+        run: scenarios,
     },
     Suite {
-        name: "rust-examples",
+        name: "rust-doc-tests",
         needs: EVERYTHING,
         run: |bench| bench.cargo_test(&["--doc"]),
     },
@@ -186,7 +186,7 @@ pub(crate) fn test(project: &Project, options: &Options) -> Result<()> {
         .collect();
     let consent = if options.yes { Consent::Given } else { Consent::Ask };
     let mut stages = Stages::new(chosen.len() + 1);
-    let bench = stages.stage("what the suites need", || Bench::prepare(project, &chosen, consent))?;
+    let bench = stages.stage("what the suites need", || Workbench::prepare(project, &chosen, consent))?;
     let mut report = Report::default();
     for suite in chosen {
         let began = Instant::now();
@@ -201,13 +201,13 @@ pub(crate) fn test(project: &Project, options: &Options) -> Result<()> {
 }
 
 /// The work bench of a test run: what the suites share.
-struct Bench<'project> {
+struct Workbench<'project> {
     project: &'project Project,
     mongodb: Option<MongoDb>,
     home: TestHome,
 }
 
-impl<'project> Bench<'project> {
+impl<'project> Workbench<'project> {
     fn prepare(project: &'project Project, chosen: &[&Suite], consent: Consent) -> Result<Self> {
         let needed = |need: Need| chosen.iter().any(|suite| suite.needs.contains(&need));
         let mut purposes = Vec::new();
@@ -295,12 +295,12 @@ fn passed(result: Result<()>) -> Result<Verdict> {
     result.map(|()| Verdict::Passed)
 }
 
-fn spelling(bench: &Bench) -> Result<Verdict> {
+fn spelling(bench: &Workbench) -> Result<Verdict> {
     let typos = TYPOS.fetch(bench.project)?;
     passed(processes::finish("typos", &mut bench.project.command(typos)))
 }
 
-fn rustdoc(bench: &Bench) -> Result<Verdict> {
+fn rustdoc(bench: &Workbench) -> Result<Verdict> {
     let mut command = bench
         .project
         .cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
@@ -311,12 +311,18 @@ fn rustdoc(bench: &Bench) -> Result<Verdict> {
 }
 
 /// The programs that the later suites start, with the very features of the test build.
-fn build(bench: &Bench) -> Result<Verdict> {
+fn build(bench: &Workbench) -> Result<Verdict> {
     bench.cargo(&["build", "--workspace", "--all-targets"])
 }
 
+/// Contract suites and scenarios, which start the programs of the build.
+fn scenarios(bench: &Workbench) -> Result<Verdict> {
+    build(bench)?;
+    bench.cargo_test(&["--test", "*"])
+}
+
 /// Plays the story in the real window, on a display of its own.
-fn window(bench: &Bench) -> Result<Verdict> {
+fn window(bench: &Workbench) -> Result<Verdict> {
     build(bench)?;
     let display = VirtualDisplay::start()?;
     let mut story = bench.project.command(bench.project.built("story")?);
@@ -371,6 +377,7 @@ impl Drop for TestHome {
 #[derive(Default)]
 struct Report {
     rows: Vec<Vec<String>>,
+    took: Duration,
     passed: usize,
     failed: usize,
     skipped: usize,
@@ -393,12 +400,15 @@ impl Report {
                 String::from("FAILED")
             }
         };
+        self.took += took;
         self.rows.push(vec![suite.to_owned(), clock(took), word]);
     }
 
     fn close(mut self) -> Result<()> {
         self.rows
             .insert(0, ["suite", "time", "result"].map(str::to_owned).to_vec());
+        self.rows
+            .push(["all", &clock(self.took), ""].map(str::to_owned).to_vec());
         say("");
         table(&self.rows).into_iter().for_each(say);
         say("");
