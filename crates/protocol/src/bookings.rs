@@ -2,7 +2,7 @@
 //! transaction. Nothing is placed again by itself when a slot frees up; a person places, moves, cancels or overrides.
 
 use caseload_domain::appointments::{self, Occupation, Placement, ResourceKind};
-use caseload_domain::{Document, EntityId, EntityKey, Scope};
+use caseload_domain::{Document, EntityKey, Scope};
 use serde_json::{Value, json};
 
 use crate::decide::{OpDecision, Refused};
@@ -133,19 +133,17 @@ fn open_clash(decision: &mut OpDecision<'_, '_>, placed: &Row, contested: &Row, 
 /// Closes or frees the unsettled clashes of an appointment that moved, was placed or no longer occupies time: its own contest is settled; a
 /// booking that was contested because of it is freed and waits for a person.
 fn settle_clashes(decision: &mut OpDecision<'_, '_>, row: &Row, how: &str) {
-    let partners: Vec<EntityId> = decision.stage.appointments().into_iter().map(|other| other.key.id).collect();
-    for partner in partners {
-        let key = EntityKey::new("clash", clash_id(row.key.id, partner));
-        let Some(clash) = decision.stage.row(&key).cloned() else { continue };
+    let id = row.key.id.to_string();
+    for clash in decision.stage.clashes_of(&id) {
         let state = clash.doc.text("state", "state").unwrap_or_default();
-        let own_contest = clash.doc.text("pair", "contested") == Some(&row.key.id.to_string());
+        let own_contest = clash.doc.text("pair", "contested") == Some(&id);
         let next = match (state, own_contest) {
             ("settled", _) => continue,
             (_, true) => "settled",
             ("freed", false) => continue,
             (_, false) => "freed",
         };
-        let mut document = clash.doc;
+        let Row { key, doc: mut document, .. } = clash;
         document.set("state", json!({"state": next, "how": how, "by": decision.actor.user, "at": decision.op.client_ts}));
         decision.write_service_row(key, Scope::Office, document);
     }

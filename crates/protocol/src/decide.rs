@@ -290,11 +290,19 @@ impl Stage<'_> {
 
     /// Every appointment that is known, each once, in the order of its id.
     pub(crate) fn appointments(&self) -> Vec<&Row> {
+        self.of_kind("appointment")
+    }
+
+    /// The clashes that are known of an appointment.
+    pub(crate) fn clashes_of(&self, appointment: &str) -> Vec<Row> {
+        let is_side = |row: &&Row| ["placed", "contested"].iter().any(|side| row.doc.text("pair", side) == Some(appointment));
+        self.of_kind("clash").into_iter().filter(is_side).cloned().collect()
+    }
+
+    fn of_kind(&self, kind: &str) -> Vec<&Row> {
         let mut all: BTreeMap<EntityId, &Row> = BTreeMap::new();
         for rows in [self.before, self.written, &self.staged] {
-            for row in rows.values().filter(|row| row.key.kind.as_str() == "appointment") {
-                all.insert(row.key.id, row);
-            }
+            all.extend(rows.values().filter(|row| row.key.kind.as_str() == kind).map(|row| (row.key.id, row)));
         }
         all.into_values().collect()
     }
@@ -512,6 +520,9 @@ impl OpDecision<'_, '_> {
         changes: &mut Changes,
     ) -> Result<(), Refused> {
         let current = row.doc.unit(unit);
+        if matches!(entity.policy(unit), Policy::Service) {
+            return Err(Refused::of(Refusal::ServiceUnit));
+        }
         if current == Some(value) || (current.is_none() && value.is_null()) {
             return Ok(());
         }
@@ -520,8 +531,7 @@ impl OpDecision<'_, '_> {
             return if self.seen(row, "state") { Err(Refused::of(Refusal::Integrity)) } else { conflict("frozen"); Ok(()) };
         }
         match entity.policy(unit) {
-            Policy::Service => return Err(Refused::of(Refusal::ServiceUnit)),
-            Policy::Immutable => return Err(Refused::of(Refusal::Immutable)),
+            Policy::Immutable | Policy::Service => return Err(Refused::of(Refusal::Immutable)),
             Policy::Set => return Err(Refused::invalid(vec![FieldProblem::new(unit, Problem::Malformed)])),
             Policy::State(next) => {
                 let from = current.and_then(|unit| unit.get("state")?.as_str()).unwrap_or_default();

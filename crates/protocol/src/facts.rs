@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::checksum::Leaf;
 use crate::messages::{Group, LastOp, Op, OpKind, OpResult};
-use crate::row::Row;
+use crate::row::{Row, clash_slot};
 
 /// The head of a practice's history: one record, changed by the first statement of every writing transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct Facts {
 pub struct Reads {
     /// Rows by key.
     pub keys: BTreeSet<EntityKey>,
-    /// Appointments by slot (see [`Row::slots`]).
+    /// Rows by slot, whatever their type (see [`Row::slots`]).
     pub slots: BTreeSet<String>,
 }
 
@@ -105,7 +105,7 @@ pub fn first_round(replica: ReplicaId, groups: &[VerifiedGroup]) -> Reads {
     reads
 }
 
-/// The second round: care relationships to the clients of existing rows, and what may overlap with bookings.
+/// The second round: care relationships to the clients of existing rows, and what overlaps or clashes with bookings.
 #[must_use]
 pub fn second_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
     let mut reads = Reads::default();
@@ -116,6 +116,7 @@ pub fn second_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
             reads.keys.insert(EntityKey::new("care_relationship", care_relationship_id(client, group.actor)));
         }
         if op.key.kind.as_str() == "appointment" {
+            reads.slots.insert(clash_slot(&op.key.id.to_string()));
             let possible = bookings.entry(&op.key).or_default();
             if let Some(row) = row {
                 possible.add(row.doc.units());
@@ -158,7 +159,7 @@ impl Possible {
     }
 }
 
-/// The third round: the clash records that may exist between the appointments found.
+/// The third round: the records that may exist, settled ones included, of clashes between the appointments found.
 #[must_use]
 pub fn third_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
     let mut reads = Reads::default();

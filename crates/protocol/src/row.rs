@@ -49,13 +49,18 @@ impl Row {
         checksum::leaf(&self.key, self.rev, self.deleted, &self.doc)
     }
 
-    /// The keys under which an occupying appointment is found; empty for everything else.
+    /// The keys under which a storage finds this row again besides its id: an occupying appointment under each resource and day, an
+    /// unsettled clash under both of its appointments ([`clash_slot`]); empty for everything else.
     #[must_use]
     pub fn slots(&self) -> Vec<String> {
-        if self.deleted || self.key.kind.as_str() != "appointment" {
-            return Vec::new();
+        match self.key.kind.as_str() {
+            _ if self.deleted => Vec::new(),
+            "appointment" => appointments::occupation(&self.doc).map_or_else(Vec::new, |occupation| occupation.slots()),
+            "clash" if self.doc.text("state", "state") != Some("settled") => {
+                ["placed", "contested"].iter().filter_map(|side| self.doc.text("pair", side)).map(clash_slot).collect()
+            }
+            _ => Vec::new(),
         }
-        appointments::occupation(&self.doc).map_or_else(Vec::new, |occupation| occupation.slots())
     }
 
     /// As it is sent to a reader.
@@ -73,4 +78,9 @@ impl Row {
             doc: self.doc.clone(),
         }
     }
+}
+
+/// The slot under which the unsettled clashes of an appointment are found.
+pub(crate) fn clash_slot(appointment: &str) -> String {
+    format!("a:{appointment}")
 }
