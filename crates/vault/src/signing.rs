@@ -114,6 +114,12 @@ impl fmt::Debug for PublicKey {
 #[serde(transparent)]
 pub struct Signature(#[serde(with = "text::array")] pub [u8; 64]);
 
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text::base64url(&self.0))
+    }
+}
+
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Signature({})", text::base64url(&self.0))
