@@ -171,6 +171,7 @@ impl Keyring {
 }
 
 /// A call on its own thread. A thread cannot be stopped, so one that hangs is left behind, and their number is limited.
+#[derive(Debug)]
 struct Call<T>(mpsc::Receiver<Result<T, KeyringError>>);
 
 impl<T: Send + 'static> Call<T> {
@@ -295,7 +296,7 @@ mod tests {
         );
         let calls: Vec<_> = calls
             .into_iter()
-            .map(|call| call.wait(Duration::from_millis(1)).err().expect("still hanging"))
+            .map(|call| call.wait(Duration::from_millis(1)).expect_err("still hanging"))
             .collect();
         drop(release);
         for call in calls {

@@ -170,10 +170,10 @@ impl SlotFolder {
         }
     }
 
-    /// Writes the first generation into a folder that has none.
+    /// Writes the first generation into a folder that has none, or leaves it without one.
     pub(crate) fn create(&self, file: &SlotFile) -> Result<(), SlotFileError> {
         match self.read() {
-            Err(SlotFileError::Missing) => self.write(file),
+            Err(SlotFileError::Missing) => self.write(file).inspect_err(|_| self.take_back()),
             Err(error @ SlotFileError::Read(_)) => Err(error),
             Ok(_) | Err(_) => Err(SlotFileError::Exists),
         }
@@ -189,6 +189,14 @@ impl SlotFolder {
         file.generation += 1;
         self.write(&file)?;
         Ok(file)
+    }
+
+    /// Removes the copy that an unsuccessful creation had just made: nobody was given the recovery code for it.
+    fn take_back(&self) {
+        for name in COPIES {
+            // The failure that led here is the one to report.
+            let _ = fs::remove_file(self.0.join(name));
+        }
     }
 
     fn read_copy(&self, name: &str) -> CopyState {

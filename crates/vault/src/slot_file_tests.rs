@@ -232,6 +232,19 @@ fn the_first_creation_interrupted_leaves_nothing_or_a_whole_file() {
 }
 
 #[test]
+fn a_creation_that_fails_half_way_leaves_no_slot_file() {
+    let (dir, folder) = folder();
+    fs::create_dir(dir.path().join("keys-a.clv.new")).unwrap();
+    assert!(matches!(folder.create(&file(1)), Err(SlotFileError::Write(_))));
+    assert!(
+        matches!(folder.read(), Err(SlotFileError::Missing)),
+        "the second copy had been written already"
+    );
+    fs::remove_dir(dir.path().join("keys-a.clv.new")).unwrap();
+    folder.create(&file(1)).unwrap();
+}
+
+#[test]
 fn a_failing_write_is_an_error_and_keeps_the_old_content() {
     let (dir, folder) = folder();
     folder.create(&file(1)).unwrap();
@@ -270,7 +283,7 @@ fn only_the_own_account_may_read_the_copies() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(crate::seeded(300))]
 
     #[test]
     fn arbitrary_bytes_are_damage_and_never_panic(bytes: Vec<u8>, body: Vec<u8>, version in 0u16..2) {

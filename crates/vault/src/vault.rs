@@ -7,11 +7,13 @@
 use std::path::Path;
 
 use caseload_domain::{DeviceId, PracticeId, Role, UserId};
-use thiserror::Error;
+
+mod errors;
 
 pub use crate::slots::SlotKind;
+pub use errors::{ChangeError, UnlockError};
 
-use crate::bundle::{Bundle, BundleError, BundlePlace, Identity, PortableKeys};
+use crate::bundle::{Bundle, BundlePlace, Identity, PortableKeys};
 use crate::heads::{DatabaseFile, Head, HeadCheck, RecordedHead};
 use crate::keys::{DatabaseKey, SymmetricKey, redacted};
 use crate::passphrase::{KdfError, KdfParams, Passphrase};
@@ -79,65 +81,7 @@ pub enum Joining {
         practice_root: PublicKey,
     },
     /// She works on another device already and brings her keys; her recovery code stays valid.
-    Carried(PortableKeys),
-}
-
-/// Why a vault did not unlock. Nothing was written.
-#[derive(Debug, Error)]
-pub enum UnlockError {
-    /// The slot file could not be read.
-    #[error(transparent)]
-    File(#[from] SlotFileError),
-    /// Nobody with this id works on the device.
-    #[error("this person does not work on this device")]
-    UserUnknown,
-    /// The person has no slot of this kind.
-    #[error("this way of unlocking is not set up")]
-    NoSuchSlot,
-    /// The passphrase is another one.
-    #[error("the passphrase is wrong")]
-    WrongPassphrase,
-    /// The recovery code is another one.
-    #[error("the recovery code is wrong")]
-    WrongRecoveryCode,
-    /// The system's secret store holds another secret than this slot was made with.
-    #[error("the secret of the keyring is wrong")]
-    WrongKeyringSecret,
-    /// The passphrase could not be stretched.
-    #[error("the passphrase could not be checked")]
-    Kdf(#[source] KdfError),
-    /// The slot is damaged although the file's digest fits.
-    #[error("the slot is damaged")]
-    DamagedSlot(#[source] OpenError),
-    /// The slot opened and the keys behind it did not.
-    #[error("the keys could not be read")]
-    Bundle(#[source] BundleError),
-}
-
-/// Why a vault was not changed.
-#[derive(Debug, Error)]
-pub enum ChangeError {
-    /// The slot file could not be read or written.
-    #[error(transparent)]
-    File(#[from] SlotFileError),
-    /// The passphrase could not be stretched.
-    #[error("the passphrase could not be prepared")]
-    Kdf(#[from] KdfError),
-    /// The person works on this device already.
-    #[error("this person works on this device already")]
-    UserExists,
-    /// The slot file on disk no longer has this person, or belongs to another practice or device.
-    #[error("the slot file belongs to somebody else")]
-    Foreign,
-    /// A person's keys belong to another practice.
-    #[error("these keys belong to another practice")]
-    OtherPractice,
-    /// The person has no file of this kind.
-    #[error("this person has no such database file")]
-    NoSuchFile,
-    /// The head is older than the recorded one, or the recorded one is forged or of another database.
-    #[error("the recorded head does not allow this")]
-    HeadRefused(HeadCheck),
+    Carried(Box<PortableKeys>),
 }
 
 impl<S> Vault<S> {
@@ -546,7 +490,7 @@ impl Vault<Unlocked> {
 impl Joining {
     fn keys(self) -> (PortableKeys, Option<RecoveryCode>) {
         match self {
-            Self::Carried(keys) => (keys, None),
+            Self::Carried(keys) => (*keys, None),
             Self::New { practice_root } => {
                 let code = RecoveryCode::random();
                 let identity = Identity::fresh(practice_root, code.key());

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::bundle::BundleError;
 use crate::passphrase::KdfSalt;
 use crate::slot_file::COPIES;
+use proptest::prelude::*;
 use std::fs;
 use uuid::Uuid;
 
@@ -196,7 +198,8 @@ fn a_slot_moved_to_another_device_practice_or_person_does_not_open() {
     let (user, other) = (vault.user(), UserId::new(Uuid::from_u128(77)));
     let folder = SlotFolder::new(dir.path());
     let whole = folder.read().unwrap();
-    let moves: [(&str, fn(&mut SlotFile), UserId); 3] = [
+    type Move = (&'static str, fn(&mut SlotFile), UserId);
+    let moves: [Move; 3] = [
         ("device", |file| file.device = DeviceId::new(Uuid::from_u128(77)), user),
         (
             "practice",
@@ -294,7 +297,7 @@ fn her_own_next_computer_gets_her_keys_and_the_same_paper_fits_it() {
         device: DeviceId::new(Uuid::from_u128(22)),
         ..new_user(3, Role::Therapist)
     };
-    let carried = Joining::Carried(first.portable_keys());
+    let carried = Joining::Carried(Box::new(first.portable_keys()));
     let (second, new_code) =
         Vault::join_device(second_dir.path(), next, carried, &passphrase("elsewhere"), FLOOR).unwrap();
     assert!(new_code.is_none());
@@ -422,6 +425,138 @@ fn nothing_secret_is_printed() {
     ] {
         assert_eq!(printed, format!("{name}(redacted)"));
     }
-    let printed = format!("{vault:?} {:?}", Joining::Carried(keys));
+    let printed = format!("{vault:?} {:?}", Joining::Carried(Box::new(keys)));
     assert!(printed.contains("Unlocked(redacted)") && printed.contains("PortableKeys(redacted)"));
+}
+
+/// What the slot file should be able to do.
+#[derive(Clone)]
+struct Expected {
+    code: RecoveryCode,
+    keyring: Option<SymmetricKey>,
+    head: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    NewCode,
+    EnableKeyring,
+    DisableKeyring,
+    RecordHead,
+}
+
+#[derive(Clone, Debug)]
+enum Crash {
+    None,
+    BeforeSecondCopy,
+    FirstCopyTorn(usize),
+    SecondCopyTorn(usize),
+    FirstCopyLost,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(Step, Crash)>> {
+    let step = prop_oneof![
+        Just(Step::NewCode),
+        Just(Step::EnableKeyring),
+        Just(Step::DisableKeyring),
+        Just(Step::RecordHead)
+    ];
+    let crash = prop_oneof![
+        3 => Just(Crash::None),
+        1 => Just(Crash::BeforeSecondCopy),
+        1 => (0usize..2000).prop_map(Crash::FirstCopyTorn),
+        1 => (0usize..2000).prop_map(Crash::SecondCopyTorn),
+        1 => Just(Crash::FirstCopyLost),
+    ];
+    proptest::collection::vec((step, crash), 1..12)
+}
+
+fn apply(step: &Step, vault: &mut Vault<Unlocked>, mut expected: Expected) -> Expected {
+    match step {
+        Step::NewCode => expected.code = vault.new_recovery_code().unwrap(),
+        Step::EnableKeyring => {
+            let secret = SymmetricKey::random();
+            vault.enable_keyring(&secret).unwrap();
+            expected.keyring = Some(secret);
+        }
+        Step::DisableKeyring => {
+            vault.disable_keyring().unwrap();
+            expected.keyring = None;
+        }
+        Step::RecordHead => {
+            let next = expected.head.map_or(1, |sequence| sequence + 1);
+            vault.record_head(DatabaseFile::Office, &head(next)).unwrap();
+            expected.head = Some(next);
+        }
+    }
+    expected
+}
+
+/// Puts the folder into the state after a crash; says whether the new content survives it.
+fn crash(crash: &Crash, folder: &Path, old: &[Vec<u8>]) -> bool {
+    let [b, a] = COPIES.map(|name| folder.join(name));
+    let cut = |path: &Path, length: usize| {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..length.min(bytes.len() - 1)]).unwrap();
+    };
+    match crash {
+        Crash::None => {}
+        Crash::BeforeSecondCopy => fs::write(a, &old[1]).unwrap(),
+        Crash::SecondCopyTorn(length) => cut(&a, *length),
+        Crash::FirstCopyTorn(length) => {
+            fs::write(a, &old[1]).unwrap();
+            cut(&b, *length);
+            return false;
+        }
+        Crash::FirstCopyLost => {
+            fs::write(a, &old[1]).unwrap();
+            fs::remove_file(b).unwrap();
+            return false;
+        }
+    }
+    true
+}
+
+proptest! {
+    #![proptest_config(crate::seeded(48))]
+
+    #[test]
+    fn no_series_of_changes_and_crashes_locks_anybody_out(steps in steps()) {
+        // The slow derivation is done once; every case starts from its result.
+        static CREATED: std::sync::LazyLock<(Vec<Vec<u8>>, RecoveryCode)> = std::sync::LazyLock::new(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let (_, code) = owner(dir.path());
+            (copies(dir.path()), code)
+        });
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in COPIES.iter().zip(&CREATED.0) {
+            fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let user = UserId::new(Uuid::from_u128(3));
+        let mut expected = Expected { code: CREATED.1.clone(), keyring: None, head: None };
+        let mut vault = Vault::open(dir.path()).unwrap().unlock_with_recovery(user, &expected.code).unwrap();
+        let keys = vault.database_key(DatabaseFile::Office).unwrap().to_bytes();
+        for (step, kind) in &steps {
+            let old = copies(dir.path());
+            let changed = apply(step, &mut vault, expected.clone());
+            // Both copies are whole before each step, so that a torn one always has a partner, as after a crash of the real thing.
+            if crash(kind, dir.path(), &old) {
+                expected = changed;
+            }
+            let locked = Vault::open(dir.path()).unwrap();
+            vault = locked.unlock_with_recovery(user, &expected.code).unwrap();
+            prop_assert_eq!(&vault.database_key(DatabaseFile::Office).unwrap().to_bytes()[..], &keys[..]);
+            match &expected.keyring {
+                Some(secret) => prop_assert!(locked.unlock_with_keyring(user, secret).is_ok()),
+                None => prop_assert!(matches!(locked.unlock_with_keyring(user, &SymmetricKey::random()), Err(UnlockError::NoSuchSlot))),
+            }
+            let found = vault.check_head(DatabaseFile::Office, &head(expected.head.unwrap_or(1))).unwrap();
+            prop_assert_eq!(found, if expected.head.is_some() { HeadCheck::Same } else { HeadCheck::Unknown });
+            vault.enable_keyring(&SymmetricKey::random()).unwrap();
+            match &expected.keyring {
+                Some(secret) => vault.enable_keyring(secret).unwrap(),
+                None => vault.disable_keyring().unwrap(),
+            }
+        }
+    }
 }
