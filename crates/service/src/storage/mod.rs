@@ -1,0 +1,145 @@
+//! Where the service keeps its practices: one contract, two storages.
+//!
+//! [`Storage`] is the contract. Both storages run the same rounds of reads and the same [`caseload_protocol::decide`], write its
+//! decision in one transaction, and pass the same conformance suite (`tests/conformance.rs`). The order of a practice's changes comes from one
+//! record, changed by the first statement of every transaction that writes rows, so that a reader who saw number k can see every lower one.
+//!
+//! Clinical content is sealed at rest under a key per practice. Nothing here reads a clock or draws a random id: instants
+//! and ids are arguments.
+
+mod error;
+mod records;
+
+use async_trait::async_trait;
+use caseload_domain::{ClientId, DeviceId, EntityKey, PracticeId, ReplicaId, Scope, UserId};
+use caseload_protocol::checksum::Leaf;
+use caseload_protocol::decide::DecideLimits;
+use caseload_protocol::facts::PracticeHead;
+use caseload_protocol::row::Row;
+use tokio::sync::watch;
+
+pub use error::{ClaimError, OpenError, PushError, RedeemError, RegisterError, StorageError};
+pub use records::{
+    Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, LeafEntry, Leaves, NewPractice, NewReplica, PageLimit, Practice,
+    PushBatch, PushAnswer, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
+};
+
+/// Everything that the service remembers. All practices of one storage are separate: each method works in the practice that it is given.
+///
+/// Every method may fail with [`StorageError::Unavailable`], after which nothing was acknowledged and the same call may be made again.
+#[async_trait]
+pub trait Storage: Send + Sync + 'static {
+    /// Asks the storage for a sign of life.
+    async fn ping(&self) -> Result<(), StorageError>;
+
+    /// Whether any practice was claimed.
+    async fn any_practice(&self) -> Result<bool, StorageError>;
+
+    /// Creates a practice with its first account and device, all or none. It is made at most once.
+    async fn claim(&self, practice: &NewPractice, account: &Account, device: &Device) -> Result<(), ClaimError>;
+
+    /// A practice.
+    async fn practice(&self, practice: PracticeId) -> Result<Option<Practice>, StorageError>;
+
+    /// The head of a practice's history, as committed.
+    async fn head(&self, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError>;
+
+    /// A person who may sign in.
+    async fn account(&self, practice: PracticeId, user: UserId) -> Result<Option<Account>, StorageError>;
+
+    /// A computer; it may be used by several people.
+    async fn device(&self, practice: PracticeId, device: DeviceId) -> Result<Option<Device>, StorageError>;
+
+    /// Marks a computer as revoked and ends every session on it. `false` when it is unknown.
+    async fn revoke_device(&self, practice: PracticeId, device: DeviceId) -> Result<bool, StorageError>;
+
+    /// Leaves an enrolment to be redeemed. One with the same id is replaced only while it is unused.
+    async fn put_enrolment(&self, practice: PracticeId, enrolment: &Enrolment) -> Result<(), StorageError>;
+
+    /// An enrolment, used or not.
+    async fn enrolment(&self, practice: PracticeId, id: &str) -> Result<Option<KeptEnrolment>, StorageError>;
+
+    /// Uses an enrolment up and registers account and device, all or none. Of any number of callers exactly one succeeds. The account may
+    /// exist with the same key; the device may exist with the same key and gets one more user.
+    async fn redeem_enrolment(
+        &self,
+        practice: PracticeId,
+        id: &str,
+        account: &Account,
+        device: &Device,
+        now_ms: i64,
+    ) -> Result<(), RedeemError>;
+
+    /// Begins a session.
+    async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<(), StorageError>;
+
+    /// The live session whose access token this is; `None` when unknown, expired or ended.
+    async fn session_by_access(
+        &self,
+        practice: PracticeId,
+        access: &TokenHash,
+        now_ms: i64,
+    ) -> Result<Option<Session>, StorageError>;
+
+    /// Exchanges a refresh token. A token that was exchanged before ends its session in the same step.
+    async fn rotate_session(
+        &self,
+        practice: PracticeId,
+        refresh: &TokenHash,
+        tokens: &Tokens,
+        now_ms: i64,
+    ) -> Result<Rotation, StorageError>;
+
+    /// Ends a session; unknown ones are fine.
+    async fn end_session(&self, practice: PracticeId, family: &str) -> Result<(), StorageError>;
+
+    /// Registers a file that will sync and gives it the practice's next replica number, from 1. Asking again for the same owner gives the
+    /// same number.
+    async fn register_replica(&self, practice: PracticeId, replica: &NewReplica) -> Result<i64, RegisterError>;
+
+    /// A registered file.
+    async fn replica(&self, practice: PracticeId, replica: ReplicaId) -> Result<Option<Replica>, StorageError>;
+
+    /// Decides and writes one push in one transaction. The same bytes again give the same answer.
+    async fn push(&self, practice: PracticeId, batch: PushBatch, limits: DecideLimits) -> Result<PushAnswer, PushError>;
+
+    /// The rows of `scopes` that changed after `after_seq`, in order. Rows of other scopes are examined and left out, and
+    /// [`FeedPage::examined`] advances over them, so that a page without rows still gets on.
+    async fn read_since(
+        &self,
+        practice: PracticeId,
+        after_seq: i64,
+        scopes: &[Scope],
+        limit: PageLimit,
+    ) -> Result<FeedPage, StorageError>;
+
+    /// The hash chain after the last operation that ended at or before `seq`; zeros at 0, `None` beyond the head.
+    async fn chain_at(&self, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError>;
+
+    /// The rows of one scope after a key, ordered by type and id.
+    async fn snapshot_page(
+        &self,
+        practice: PracticeId,
+        scope: Scope,
+        after: Option<&EntityKey>,
+        limit: PageLimit,
+    ) -> Result<SnapshotPage, StorageError>;
+
+    /// The leaves of all rows of `scopes`, computed from the stored bytes at one state of the practice.
+    async fn leaves(&self, practice: PracticeId, scopes: &[Scope]) -> Result<Leaves, StorageError>;
+
+    /// Rows by key, whatever their scope; unknown ones are left out.
+    async fn fetch(&self, practice: PracticeId, keys: &[EntityKey]) -> Result<Vec<Row>, StorageError>;
+
+    /// The clients whom a therapist treats: active and paused care relationships, sorted.
+    async fn care_scopes(&self, practice: PracticeId, therapist: UserId) -> Result<Vec<ClientId>, StorageError>;
+
+    /// Operations that wrote rows, in order, from the first that ended after `after_seq`: what the hash chain is verified with.
+    async fn history(&self, practice: PracticeId, after_seq: i64, limit: u32) -> Result<Vec<HistoryEntry>, StorageError>;
+
+    /// Follows the practice's newest sequence number: a wake-up, never data. It may lag about a second behind another node's writes.
+    async fn watch(&self, practice: PracticeId) -> Result<watch::Receiver<i64>, StorageError>;
+
+    /// Finishes what is being written and lets go of files and connections. Later calls fail as unavailable.
+    async fn close(&self);
+}
