@@ -57,7 +57,10 @@ impl AppointmentStatus {
     /// Whether the appointment takes time from therapist, room and client.
     #[must_use]
     pub const fn occupies(self) -> bool {
-        !matches!(self, Self::NoShow | Self::CancelledByClient | Self::LateCancelled | Self::CancelledByTherapist)
+        !matches!(
+            self,
+            Self::NoShow | Self::CancelledByClient | Self::LateCancelled | Self::CancelledByTherapist
+        )
     }
 
     /// The name used in documents.
@@ -87,19 +90,45 @@ impl AppointmentStatus {
     #[must_use]
     pub const fn next(self) -> &'static [&'static str] {
         match self {
-            Self::Requested => &["scheduled", "confirmed", "cancelled_by_client", "cancelled_by_therapist"],
+            Self::Requested => &[
+                "scheduled",
+                "confirmed",
+                "cancelled_by_client",
+                "cancelled_by_therapist",
+            ],
             Self::Scheduled => &[
-                "confirmed", "arrived", "in_session", "completed", "no_show", "cancelled_by_client", "late_cancelled",
+                "confirmed",
+                "arrived",
+                "in_session",
+                "completed",
+                "no_show",
+                "cancelled_by_client",
+                "late_cancelled",
                 "cancelled_by_therapist",
             ],
             Self::Confirmed => &[
-                "scheduled", "arrived", "in_session", "completed", "no_show", "cancelled_by_client", "late_cancelled",
+                "scheduled",
+                "arrived",
+                "in_session",
+                "completed",
+                "no_show",
+                "cancelled_by_client",
+                "late_cancelled",
                 "cancelled_by_therapist",
             ],
-            Self::Arrived => &["scheduled", "confirmed", "in_session", "completed", "cancelled_by_therapist", "late_cancelled"],
+            Self::Arrived => &[
+                "scheduled",
+                "confirmed",
+                "in_session",
+                "completed",
+                "cancelled_by_therapist",
+                "late_cancelled",
+            ],
             Self::InSession => &["arrived", "completed"],
             Self::Completed => &["in_session", "arrived", "scheduled"],
-            Self::NoShow | Self::CancelledByClient | Self::LateCancelled | Self::CancelledByTherapist => &["scheduled", "confirmed"],
+            Self::NoShow | Self::CancelledByClient | Self::LateCancelled | Self::CancelledByTherapist => {
+                &["scheduled", "confirmed"]
+            }
         }
     }
 }
@@ -129,7 +158,10 @@ pub fn placement(document: &Document) -> Placement {
 /// The status that a document states; an unknown one counts as scheduled, because it then still occupies time.
 #[must_use]
 pub fn status(document: &Document) -> AppointmentStatus {
-    document.text("status", "state").and_then(AppointmentStatus::parse).unwrap_or_default()
+    document
+        .text("status", "state")
+        .and_then(AppointmentStatus::parse)
+        .unwrap_or_default()
 }
 
 /// A half-open interval `[start, end)` of instants.
@@ -189,7 +221,9 @@ impl Occupation {
         if !self.interval.overlaps(other.interval) {
             return None;
         }
-        self.resources.iter().find(|resource| other.resources.contains(resource))
+        self.resources
+            .iter()
+            .find(|resource| other.resources.contains(resource))
     }
 
     /// The keys under which a storage finds this occupation again: one per resource and UTC day touched, `t:<id>:<day>`, `r:...`, `c:...`.
@@ -223,25 +257,38 @@ pub fn occupation_if_active(document: &Document) -> Option<Occupation> {
     let mut resources = Vec::new();
     let mut add = |kind, id: Option<&str>| {
         if let Some(id) = id.filter(|id| !id.is_empty()) {
-            resources.push(Resource { kind, id: id.to_owned() });
+            resources.push(Resource {
+                kind,
+                id: id.to_owned(),
+            });
         }
     };
     add(ResourceKind::Therapist, document.text("when", "therapist"));
     add(ResourceKind::Room, document.text("when", "room"));
     if let Some(participants) = document.unit("participants").and_then(|unit| unit.as_object()) {
         for participant in participants.values() {
-            add(ResourceKind::Client, participant.get("client").and_then(|id| id.as_str()));
+            add(
+                ResourceKind::Client,
+                participant.get("client").and_then(|id| id.as_str()),
+            );
         }
     }
     resources.sort();
     resources.dedup();
-    Some(Occupation { interval: Interval { start, end }, resources })
+    Some(Occupation {
+        interval: Interval { start, end },
+        resources,
+    })
 }
 
 /// The time that a document occupies now; `None` when its status occupies none.
 #[must_use]
 pub fn occupation(document: &Document) -> Option<Occupation> {
-    if status(document).occupies() { occupation_if_active(document) } else { None }
+    if status(document).occupies() {
+        occupation_if_active(document)
+    } else {
+        None
+    }
 }
 
 /// Whether cancelling at `now` is late: `now > start - window`, in real elapsed time; the boundary counts as in time.
@@ -267,7 +314,10 @@ mod tests {
 
     #[test]
     fn appointments_that_touch_do_not_overlap() {
-        let interval = |start, end| Interval { start: Millis(start), end: Millis(end) };
+        let interval = |start, end| Interval {
+            start: Millis(start),
+            end: Millis(end),
+        };
         for (a, b, overlaps) in [
             (interval(0, 10), interval(10, 20), false),
             (interval(0, 10), interval(9, 20), true),
@@ -296,9 +346,16 @@ mod tests {
     #[test]
     fn a_session_across_midnight_is_found_under_both_days() {
         let start = 10 * Millis::DAY - Millis::HOUR;
-        let slots = occupation(&appointment(start, start + 2 * Millis::HOUR, "scheduled")).unwrap().slots();
-        assert!(slots.contains(&"t:t1:9".to_owned()) && slots.contains(&"t:t1:10".to_owned()), "{slots:?}");
-        let until_midnight = occupation(&appointment(start, 10 * Millis::DAY, "scheduled")).unwrap().slots();
+        let slots = occupation(&appointment(start, start + 2 * Millis::HOUR, "scheduled"))
+            .unwrap()
+            .slots();
+        assert!(
+            slots.contains(&"t:t1:9".to_owned()) && slots.contains(&"t:t1:10".to_owned()),
+            "{slots:?}"
+        );
+        let until_midnight = occupation(&appointment(start, 10 * Millis::DAY, "scheduled"))
+            .unwrap()
+            .slots();
         assert!(!until_midnight.contains(&"t:t1:10".to_owned()), "the end is not inside");
     }
 

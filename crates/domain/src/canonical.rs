@@ -148,12 +148,18 @@ mod tests {
     #[test]
     fn the_bytes_are_frozen_because_signatures_and_checksums_cover_them() {
         let value = json!({"b": [1, -2, true, null], "a": "\u{1}\n\"\\é한", "B": {}});
-        assert_eq!(text(&value), "{\"B\":{},\"a\":\"\\u0001\\n\\\"\\\\é한\",\"b\":[1,-2,true,null]}");
+        assert_eq!(
+            text(&value),
+            "{\"B\":{},\"a\":\"\\u0001\\n\\\"\\\\é한\",\"b\":[1,-2,true,null]}"
+        );
     }
 
     #[test]
     fn members_are_sorted_by_bytes_and_not_by_utf16_units() {
-        assert_eq!(text(&json!({"\u{10000}": 1, "\u{ffee}": 2})), "{\"\u{ffee}\":2,\"\u{10000}\":1}");
+        assert_eq!(
+            text(&json!({"\u{10000}": 1, "\u{ffee}": 2})),
+            "{\"\u{ffee}\":2,\"\u{10000}\":1}"
+        );
     }
 
     #[test]

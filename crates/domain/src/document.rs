@@ -46,7 +46,10 @@ impl Document {
     /// One unit read as `T`; the default when it is absent or has another shape.
     #[must_use]
     pub fn read<T: DeserializeOwned + Default>(&self, unit: &str) -> T {
-        self.0.get(unit).and_then(|value| T::deserialize(value).ok()).unwrap_or_default()
+        self.0
+            .get(unit)
+            .and_then(|value| T::deserialize(value).ok())
+            .unwrap_or_default()
     }
 
     /// The text at `unit.member`, if it is text.
@@ -72,7 +75,10 @@ impl Document {
 
     /// Adds or replaces one element of a set unit.
     pub fn set_element(&mut self, unit: &str, element: &str, value: Value) {
-        let entry = self.0.entry(unit.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+        let entry = self
+            .0
+            .entry(unit.to_owned())
+            .or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(elements) = entry {
             elements.insert(element.to_owned(), value);
         }
@@ -96,7 +102,9 @@ impl Document {
 
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Document").field(&self.0.keys().collect::<Vec<_>>()).finish()
+        f.debug_tuple("Document")
+            .field(&self.0.keys().collect::<Vec<_>>())
+            .finish()
     }
 }
 
@@ -126,7 +134,10 @@ impl FieldProblem {
     /// A problem at `path`.
     #[must_use]
     pub fn new(path: impl Into<String>, problem: Problem) -> Self {
-        Self { path: path.into(), problem }
+        Self {
+            path: path.into(),
+            problem,
+        }
     }
 }
 
@@ -168,6 +179,9 @@ mod tests {
     #[test]
     fn unknown_members_of_a_unit_survive_an_edit() {
         let old = json!({"raw": "1", "future": [1]});
-        assert_eq!(overlay(Some(&old), json!({"raw": "2"})), json!({"raw": "2", "future": [1]}));
+        assert_eq!(
+            overlay(Some(&old), json!({"raw": "2"})),
+            json!({"raw": "2", "future": [1]})
+        );
     }
 }

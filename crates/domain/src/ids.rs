@@ -139,6 +139,9 @@ mod tests {
     #[test]
     fn a_derived_id_is_frozen_because_old_devices_derive_it_too() {
         assert_eq!(EntityId::derived(&["a", "b"]), EntityId::derived(&["a", "b"]));
-        assert_eq!(EntityId::derived(&["a", "b"]).to_string(), "4f80a5f2-4327-5b7e-909c-1d5ba7b21f13");
+        assert_eq!(
+            EntityId::derived(&["a", "b"]).to_string(),
+            "4f80a5f2-4327-5b7e-909c-1d5ba7b21f13"
+        );
     }
 }

@@ -87,13 +87,19 @@ impl EntityType {
     /// The policy of a unit; one that this version does not know keeps both values.
     #[must_use]
     pub fn policy(&self, unit: &str) -> Policy {
-        self.units.iter().find(|known| known.name == unit).map_or(Policy::KeepBoth, |known| known.policy)
+        self.units
+            .iter()
+            .find(|known| known.name == unit)
+            .map_or(Policy::KeepBoth, |known| known.policy)
     }
 
     /// The scope of `document`; `None` when a clinical entity names no client.
     #[must_use]
     pub fn scope_of(&self, document: &Document) -> Option<Scope> {
-        let subject = document.text("subject", "client").and_then(|id| id.parse::<ClientId>().ok()).map(Scope::Clinical);
+        let subject = document
+            .text("subject", "client")
+            .and_then(|id| id.parse::<ClientId>().ok())
+            .map(Scope::Clinical);
         match self.scope {
             ScopeRule::Office => Some(Scope::Office),
             ScopeRule::ClinicalSubject => subject,
@@ -103,7 +109,9 @@ impl EntityType {
     /// Whether `document` is frozen and `unit` is not among the exceptions.
     #[must_use]
     pub fn is_frozen(&self, document: &Document, unit: &str) -> bool {
-        self.freeze.as_ref().is_some_and(|freeze| (freeze.when)(document) && !freeze.except.contains(&unit))
+        self.freeze
+            .as_ref()
+            .is_some_and(|freeze| (freeze.when)(document) && !freeze.except.contains(&unit))
     }
 }
 
@@ -121,7 +129,9 @@ pub fn all() -> impl Iterator<Item = &'static EntityType> {
 /// The position of `kind` in [`all`]; unknown types come last.
 #[must_use]
 pub fn rank(kind: &EntityKind) -> usize {
-    all().position(|entity| entity.kind == kind.as_str()).unwrap_or(usize::MAX)
+    all()
+        .position(|entity| entity.kind == kind.as_str())
+        .unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -131,8 +141,20 @@ mod tests {
     #[test]
     fn no_office_entity_has_a_clinical_unit() {
         const CLINICAL: [&str; 14] = [
-            "allergies", "medications", "risk", "safety_plan", "history", "body", "order", "diagnosis", "presenting",
-            "interventions", "homework", "progress", "feedback", "instructions",
+            "allergies",
+            "medications",
+            "risk",
+            "safety_plan",
+            "history",
+            "body",
+            "order",
+            "diagnosis",
+            "presenting",
+            "interventions",
+            "homework",
+            "progress",
+            "feedback",
+            "instructions",
         ];
         for entity in all().filter(|entity| entity.scope != ScopeRule::ClinicalSubject) {
             for unit in entity.units {
@@ -154,7 +176,11 @@ mod tests {
             let count = units.len();
             units.dedup();
             assert_eq!(units.len(), count, "{}", entity.kind);
-            for name in entity.vouching.iter().chain(entity.freeze.iter().flat_map(|freeze| freeze.except)) {
+            for name in entity
+                .vouching
+                .iter()
+                .chain(entity.freeze.iter().flat_map(|freeze| freeze.except))
+            {
                 assert!(units.contains(name), "{}.{name}", entity.kind);
             }
         }

@@ -122,7 +122,10 @@ pub fn wall(at: Millis, zone: Tz) -> Result<NaiveDateTime, TimeError> {
 /// [`TimeError::OutOfRange`].
 pub fn day_bounds(date: NaiveDate, zone: Tz) -> Result<(Millis, Millis), TimeError> {
     let next = date.succ_opt().ok_or(TimeError::OutOfRange)?;
-    Ok((instant(date, NaiveTime::MIN, zone)?.0, instant(next, NaiveTime::MIN, zone)?.0))
+    Ok((
+        instant(date, NaiveTime::MIN, zone)?.0,
+        instant(next, NaiveTime::MIN, zone)?.0,
+    ))
 }
 
 /// Whole years from `birth` to `on`; `None` when `on` lies before `birth`. Someone born on 29 February has a birthday on 1 March in other years.
@@ -143,14 +146,20 @@ mod tests {
 
     #[test]
     fn a_wall_time_skipped_by_daylight_saving_moves_to_the_first_valid_minute() {
-        assert_eq!(at("2026-03-29", "02:30", "Europe/Berlin"), (at("2026-03-29", "03:00", "Europe/Berlin").0, Resolution::Skipped));
+        assert_eq!(
+            at("2026-03-29", "02:30", "Europe/Berlin"),
+            (at("2026-03-29", "03:00", "Europe/Berlin").0, Resolution::Skipped)
+        );
     }
 
     #[test]
     fn of_a_repeated_wall_time_the_earlier_is_taken() {
         let (first, how) = at("2026-10-25", "02:30", "Europe/Berlin");
         assert_eq!(how, Resolution::Repeated);
-        assert_eq!(first, Millis(at("2026-10-25", "03:00", "Europe/Berlin").0.0 - 90 * Millis::MINUTE));
+        assert_eq!(
+            first,
+            Millis(at("2026-10-25", "03:00", "Europe/Berlin").0.0 - 90 * Millis::MINUTE)
+        );
     }
 
     #[test]

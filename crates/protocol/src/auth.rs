@@ -60,7 +60,8 @@ pub struct SessionRequest {
 /// The bytes that computer and person sign to open a session.
 #[must_use]
 pub fn session_bytes(practice: PracticeId, device: DeviceId, user: UserId, nonce: &str) -> Vec<u8> {
-    let statement = json!({"device": device, "nonce": nonce, "practice": practice, "purpose": "caseload session v1", "user": user});
+    let statement =
+        json!({"device": device, "nonce": nonce, "practice": practice, "purpose": "caseload session v1", "user": user});
     caseload_domain::canonical::to_bytes(&statement).unwrap_or_default()
 }
 

@@ -21,11 +21,17 @@ pub(crate) fn moves_a_freed_booking(row: &Row, unit: &str) -> bool {
 
 /// `override` and `place` operations.
 pub(crate) fn place(decision: &mut OpDecision<'_, '_>) -> Result<Outcome, Refused> {
-    let mut row = decision.stage.row(&decision.op.key).cloned().ok_or(Refused::of(Refusal::Missing))?;
+    let mut row = decision
+        .stage
+        .row(&decision.op.key)
+        .cloned()
+        .ok_or(Refused::of(Refusal::Missing))?;
     if !is_booking(&row.key) {
         return Err(Refused::of(Refusal::Forbidden));
     }
-    let Some(occupation) = occupation(&row) else { return Err(Refused::of(Refusal::NotAllowedNow)) };
+    let Some(occupation) = occupation(&row) else {
+        return Err(Refused::of(Refusal::NotAllowedNow));
+    };
     if !decision.seen(&row, "when") {
         return Err(Refused::of(Refusal::NotAllowedNow));
     }
@@ -33,13 +39,27 @@ pub(crate) fn place(decision: &mut OpDecision<'_, '_>) -> Result<Outcome, Refuse
     if decision.op.kind == OpKind::Override {
         let reason = decision.op.reason.clone().filter(|reason| !reason.trim().is_empty());
         let reason = reason.ok_or(Refused::of(Refusal::ReasonRequired))?;
-        row.doc.set("override", json!({"reason": reason, "by": decision.actor.user, "at": decision.op.client_ts}));
-    } else if others(decision, &row.key, &occupation).iter().any(|(other, _)| is_placed(other)) {
+        row.doc.set(
+            "override",
+            json!({"reason": reason, "by": decision.actor.user, "at": decision.op.client_ts}),
+        );
+    } else if others(decision, &row.key, &occupation)
+        .iter()
+        .any(|(other, _)| is_placed(other))
+    {
         return Err(Refused::of(Refusal::NotFree));
     }
     row.doc.set("placement", json!({"state": "placed"}));
     decision.write(row, &["placement".to_owned()]);
-    settle_clashes(decision, &before, if decision.op.kind == OpKind::Override { "override" } else { "placed" });
+    settle_clashes(
+        decision,
+        &before,
+        if decision.op.kind == OpKind::Override {
+            "override"
+        } else {
+            "placed"
+        },
+    );
     if let Some(row) = decision.stage.row(&decision.op.key).cloned() {
         for (other, shared) in others(decision, &row.key, &occupation) {
             if !is_placed(&other) {
@@ -52,7 +72,9 @@ pub(crate) fn place(decision: &mut OpDecision<'_, '_>) -> Result<Outcome, Refuse
 
 /// Decides the placement of the appointment that the operation wrote, if its time, people or occupation changed since `before`.
 pub(crate) fn reevaluate(decision: &mut OpDecision<'_, '_>, before: Option<&Row>, outcome: Outcome) -> Outcome {
-    let Some(mut row) = decision.stage.row(&decision.op.key).cloned() else { return outcome };
+    let Some(mut row) = decision.stage.row(&decision.op.key).cloned() else {
+        return outcome;
+    };
     let now = occupation(&row);
     if before.is_some_and(|before| occupation(before) == now) {
         return outcome;
@@ -65,9 +87,16 @@ pub(crate) fn reevaluate(decision: &mut OpDecision<'_, '_>, before: Option<&Row>
         row.doc.set("override", Value::Null);
     }
     let others = others(decision, &row.key, &now);
-    let placement = if others.iter().any(|(other, _)| is_placed(other)) { Placement::Contested } else { Placement::Placed };
+    let placement = if others.iter().any(|(other, _)| is_placed(other)) {
+        Placement::Contested
+    } else {
+        Placement::Placed
+    };
     let contested = placement == Placement::Contested;
-    row.doc.set("placement", json!({"state": if contested { "contested" } else { "placed" }}));
+    row.doc.set(
+        "placement",
+        json!({"state": if contested { "contested" } else { "placed" }}),
+    );
     decision.write(row.clone(), &["placement".to_owned()]);
     settle_clashes(decision, &row, "moved");
     for (other, shared) in others {
@@ -88,7 +117,11 @@ struct Shared {
 
 /// The time that a row occupies; none when it is void.
 fn occupation(row: &Row) -> Option<Occupation> {
-    if row.deleted { None } else { appointments::occupation(&row.doc) }
+    if row.deleted {
+        None
+    } else {
+        appointments::occupation(&row.doc)
+    }
 }
 
 fn is_placed(row: &Row) -> bool {
@@ -104,7 +137,13 @@ fn others(decision: &OpDecision<'_, '_>, key: &EntityKey, now: &Occupation) -> V
         .filter_map(|other| {
             let theirs = occupation(other)?;
             let resource = now.clash_with(&theirs)?;
-            Some((other.clone(), Shared { kind: resource.kind, id: resource.id.clone() }))
+            Some((
+                other.clone(),
+                Shared {
+                    kind: resource.kind,
+                    id: resource.id.clone(),
+                },
+            ))
         })
         .collect()
 }
@@ -143,8 +182,13 @@ fn settle_clashes(decision: &mut OpDecision<'_, '_>, row: &Row, how: &str) {
             ("freed", false) => continue,
             (_, false) => "freed",
         };
-        let Row { key, doc: mut document, .. } = clash;
-        document.set("state", json!({"state": next, "how": how, "by": decision.actor.user, "at": decision.op.client_ts}));
+        let Row {
+            key, doc: mut document, ..
+        } = clash;
+        document.set(
+            "state",
+            json!({"state": next, "how": how, "by": decision.actor.user, "at": decision.op.client_ts}),
+        );
         decision.write_service_row(key, Scope::Office, document);
     }
 }

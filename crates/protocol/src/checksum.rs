@@ -27,7 +27,13 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// # Errors
 /// When the content has no canonical form.
 pub fn leaf(key: &EntityKey, rev: i64, deleted: bool, doc: &Document) -> Result<Leaf, CanonicalError> {
-    Ok(leaf_of_canonical(key, rev, deleted, doc.unit("salt").and_then(|salt| salt.as_str()).unwrap_or_default(), &doc.canonical()?))
+    Ok(leaf_of_canonical(
+        key,
+        rev,
+        deleted,
+        doc.unit("salt").and_then(|salt| salt.as_str()).unwrap_or_default(),
+        &doc.canonical()?,
+    ))
 }
 
 /// The leaf of a row whose canonical content is at hand; `salt` is the document's.
@@ -63,7 +69,10 @@ pub struct Sums(BTreeMap<BucketName, (i64, Leaf)>);
 impl Sums {
     /// Adds one row.
     pub fn add(&mut self, key: &EntityKey, leaf: &Leaf) {
-        let name = BucketName { t: key.kind.clone(), bucket: bucket(key.id) };
+        let name = BucketName {
+            t: key.kind.clone(),
+            bucket: bucket(key.id),
+        };
         let (count, sum) = self.0.entry(name).or_insert((0, [0; 32]));
         *count += 1;
         add_mod_2_256(sum, leaf);
@@ -82,7 +91,14 @@ impl Sums {
     /// For the wire.
     #[must_use]
     pub fn to_wire(&self) -> Vec<BucketSum> {
-        self.0.iter().map(|(name, (n, sum))| BucketSum { name: name.clone(), n: *n, s: hex(sum) }).collect()
+        self.0
+            .iter()
+            .map(|(name, (n, sum))| BucketSum {
+                name: name.clone(),
+                n: *n,
+                s: hex(sum),
+            })
+            .collect()
     }
 
     /// The buckets in which the two differ.
@@ -130,10 +146,12 @@ pub fn extend_chain(chain: &Leaf, op: caseload_domain::OpId, first_seq: i64, lea
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Reads 64 hex digits.

@@ -27,7 +27,12 @@ struct Plain {
 
 impl Serialize for Cursor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let plain = Plain { e: self.epoch.clone(), q: self.seq, c: self.chain.clone(), s: self.scopes.clone() };
+        let plain = Plain {
+            e: self.epoch.clone(),
+            q: self.seq,
+            c: self.chain.clone(),
+            s: self.scopes.clone(),
+        };
         let json = serde_json::to_vec(&plain).map_err(serde::ser::Error::custom)?;
         serializer.serialize_str(&URL_SAFE_NO_PAD.encode(json))
     }
@@ -38,6 +43,11 @@ impl<'de> Deserialize<'de> for Cursor {
         let text = String::deserialize(deserializer)?;
         let json = URL_SAFE_NO_PAD.decode(text).map_err(serde::de::Error::custom)?;
         let plain: Plain = serde_json::from_slice(&json).map_err(serde::de::Error::custom)?;
-        Ok(Self { epoch: plain.e, seq: plain.q, chain: plain.c, scopes: plain.s })
+        Ok(Self {
+            epoch: plain.e,
+            seq: plain.q,
+            chain: plain.c,
+            scopes: plain.s,
+        })
     }
 }

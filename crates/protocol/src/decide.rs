@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use caseload_domain::entities::care_relationship_id;
 use caseload_domain::registry::{self, EntityType, Policy, Writers};
-use caseload_domain::{ClientId, Document, EntityId, EntityKey, FieldProblem, GroupId, OpId, Problem, ReplicaId, Scope, UserId, notes};
+use caseload_domain::{
+    ClientId, Document, EntityId, EntityKey, FieldProblem, GroupId, OpId, Problem, ReplicaId, Scope, UserId, notes,
+};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -48,6 +50,8 @@ pub struct OpRecord {
     pub first: bool,
     /// The first and last sequence number that it used, if it wrote anything.
     pub seqs: Option<(i64, i64)>,
+    /// The leaves of the rows as it wrote them, in the order of those numbers: with them the hash chain can be verified for ever.
+    pub leaves: Vec<Leaf>,
     /// The practice's hash chain after it.
     pub chain: Leaf,
 }
@@ -123,7 +127,8 @@ impl Batch {
         for (number, op) in (group.first_mut..).zip(&group.ops) {
             let receipts = self.receipts.get(&op.op_id);
             let own = receipts.and_then(|all| {
-                all.iter().find(|receipt| receipt.replica == self.replica && receipt.result.number == number)
+                all.iter()
+                    .find(|receipt| receipt.replica == self.replica && receipt.result.number == number)
             });
             match (number <= last, own) {
                 (true, Some(receipt)) => answered.push(receipt.result.clone()),
@@ -136,24 +141,58 @@ impl Batch {
             return Ok(());
         }
         if !answered.is_empty() || group.first_mut != last + 1 {
-            return Err(if answered.is_empty() { BatchRefusal::MutationGap } else { BatchRefusal::DeviceForked });
+            return Err(if answered.is_empty() {
+                BatchRefusal::MutationGap
+            } else {
+                BatchRefusal::DeviceForked
+            });
         }
         self.decide_new_group(group, verified.actor);
         Ok(())
     }
 
     fn decide_new_group(&mut self, group: &Group, actor: Option<Actor>) {
-        let mut stage = Stage { before: &self.before, written: &self.written, staged: HashMap::new(), client_number: self.head.client_number };
+        let mut stage = Stage {
+            before: &self.before,
+            written: &self.written,
+            staged: HashMap::new(),
+            client_number: self.head.client_number,
+        };
         let mut outcomes = Vec::with_capacity(group.ops.len());
-        let created: HashSet<EntityId> =
-            group.ops.iter().filter(|op| op.kind == OpKind::Create && op.key.kind.as_str() == "client").map(|op| op.key.id).collect();
+        let created: HashSet<EntityId> = group
+            .ops
+            .iter()
+            .filter(|op| op.kind == OpKind::Create && op.key.kind.as_str() == "client")
+            .map(|op| op.key.id)
+            .collect();
         for op in &group.ops {
             let outcome = if let Some(earlier) = self.receipts.get(&op.op_id).and_then(|receipts| receipts.first()) {
-                Done { outcome: Outcome::Duplicate, opened: earlier.result.opened.clone(), touched: Vec::new(), why: earlier.result.why, fields: Vec::new() }
+                Done {
+                    outcome: Outcome::Duplicate,
+                    opened: earlier.result.opened.clone(),
+                    touched: Vec::new(),
+                    why: earlier.result.why,
+                    fields: Vec::new(),
+                }
             } else if let Some(actor) = actor.filter(|actor| actor.user == group.actor && actor.role == group.role) {
-                let mut decision = OpDecision { stage: &mut stage, actor, replica: self.replica, limits: self.limits, op, created: &created, opened: Vec::new(), touched: Vec::new() };
+                let mut decision = OpDecision {
+                    stage: &mut stage,
+                    actor,
+                    replica: self.replica,
+                    limits: self.limits,
+                    op,
+                    created: &created,
+                    opened: Vec::new(),
+                    touched: Vec::new(),
+                };
                 match decision.decide() {
-                    Ok(outcome) => Done { outcome, opened: decision.opened, touched: decision.touched, why: None, fields: Vec::new() },
+                    Ok(outcome) => Done {
+                        outcome,
+                        opened: decision.opened,
+                        touched: decision.touched,
+                        why: None,
+                        fields: Vec::new(),
+                    },
                     Err(refused) => Done::refused(refused),
                 }
             } else {
@@ -161,7 +200,9 @@ impl Batch {
             };
             outcomes.push(outcome);
         }
-        let refused = outcomes.iter().any(|done| matches!(done.outcome, Outcome::Rejected | Outcome::Upgrade));
+        let refused = outcomes
+            .iter()
+            .any(|done| matches!(done.outcome, Outcome::Rejected | Outcome::Upgrade));
         let staged = std::mem::take(&mut stage.staged);
         let client_number = stage.client_number;
         if refused {
@@ -204,14 +245,14 @@ impl Batch {
             why: done.why,
             fields: done.fields,
         };
-        let scope = row.map(|row| row.scope).or_else(|| {
-            registry::find(&op.key.kind)?.scope_of(&Document::new(op.units.clone()))
-        });
+        let scope = row
+            .map(|row| row.scope)
+            .or_else(|| registry::find(&op.key.kind)?.scope_of(&Document::new(op.units.clone())));
         let first = !self.receipts.contains_key(&op.op_id);
-        self.receipts
-            .entry(op.op_id)
-            .or_default()
-            .push(crate::facts::Receipt { replica: self.replica, result: result.clone() });
+        self.receipts.entry(op.op_id).or_default().push(crate::facts::Receipt {
+            replica: self.replica,
+            result: result.clone(),
+        });
         self.records.push(OpRecord {
             replica: self.replica,
             result: result.clone(),
@@ -221,9 +262,13 @@ impl Batch {
             scope: scope.unwrap_or(Scope::Private(group.actor)),
             first,
             seqs: (!leaves.is_empty()).then_some((first_seq, self.head.seq)),
+            leaves,
             chain: self.head.chain,
         });
-        self.last_op = Some(LastOp { number, op_id: op.op_id });
+        self.last_op = Some(LastOp {
+            number,
+            op_id: op.op_id,
+        });
         self.results.push(result);
     }
 
@@ -234,7 +279,13 @@ impl Batch {
                 rows.push(row);
             }
         }
-        Decision { rows, records: self.records, head: self.head, last_op: self.last_op, results: self.results }
+        Decision {
+            rows,
+            records: self.records,
+            head: self.head,
+            last_op: self.last_op,
+            results: self.results,
+        }
     }
 }
 
@@ -249,8 +300,18 @@ struct Done {
 
 impl Done {
     fn refused(refused: Refused) -> Self {
-        let outcome = if refused.why == Refusal::UnknownKind { Outcome::Upgrade } else { refused.outcome };
-        Self { outcome, opened: Vec::new(), touched: Vec::new(), why: Some(refused.why), fields: refused.fields }
+        let outcome = if refused.why == Refusal::UnknownKind {
+            Outcome::Upgrade
+        } else {
+            refused.outcome
+        };
+        Self {
+            outcome,
+            opened: Vec::new(),
+            touched: Vec::new(),
+            why: Some(refused.why),
+            fields: refused.fields,
+        }
     }
 }
 
@@ -263,15 +324,27 @@ pub(crate) struct Refused {
 
 impl Refused {
     pub(crate) const fn of(why: Refusal) -> Self {
-        Self { outcome: Outcome::Rejected, why, fields: Vec::new() }
+        Self {
+            outcome: Outcome::Rejected,
+            why,
+            fields: Vec::new(),
+        }
     }
 
     const fn invalid(fields: Vec<FieldProblem>) -> Self {
-        Self { outcome: Outcome::Rejected, why: Refusal::Invalid, fields }
+        Self {
+            outcome: Outcome::Rejected,
+            why: Refusal::Invalid,
+            fields,
+        }
     }
 
     const fn upgrade() -> Self {
-        Self { outcome: Outcome::Upgrade, why: Refusal::UnknownKind, fields: Vec::new() }
+        Self {
+            outcome: Outcome::Upgrade,
+            why: Refusal::UnknownKind,
+            fields: Vec::new(),
+        }
     }
 }
 
@@ -285,7 +358,10 @@ pub(crate) struct Stage<'a> {
 
 impl Stage<'_> {
     pub(crate) fn row(&self, key: &EntityKey) -> Option<&Row> {
-        self.staged.get(key).or_else(|| self.written.get(key)).or_else(|| self.before.get(key))
+        self.staged
+            .get(key)
+            .or_else(|| self.written.get(key))
+            .or_else(|| self.before.get(key))
     }
 
     /// Every appointment that is known, each once, in the order of its id.
@@ -295,14 +371,22 @@ impl Stage<'_> {
 
     /// The clashes that are known of an appointment.
     pub(crate) fn clashes_of(&self, appointment: &str) -> Vec<Row> {
-        let is_side = |row: &&Row| ["placed", "contested"].iter().any(|side| row.doc.text("pair", side) == Some(appointment));
+        let is_side = |row: &&Row| {
+            ["placed", "contested"]
+                .iter()
+                .any(|side| row.doc.text("pair", side) == Some(appointment))
+        };
         self.of_kind("clash").into_iter().filter(is_side).cloned().collect()
     }
 
     fn of_kind(&self, kind: &str) -> Vec<&Row> {
         let mut all: BTreeMap<EntityId, &Row> = BTreeMap::new();
         for rows in [self.before, self.written, &self.staged] {
-            all.extend(rows.values().filter(|row| row.key.kind.as_str() == kind).map(|row| (row.key.id, row)));
+            all.extend(
+                rows.values()
+                    .filter(|row| row.key.kind.as_str() == kind)
+                    .map(|row| (row.key.id, row)),
+            );
         }
         all.into_values().collect()
     }
@@ -323,7 +407,11 @@ pub(crate) struct OpDecision<'a, 'b> {
 impl OpDecision<'_, '_> {
     fn decide(&mut self) -> Result<Outcome, Refused> {
         let entity = registry::find(&self.op.key.kind).ok_or_else(Refused::upgrade)?;
-        if self.stage.row(&self.op.key).is_some_and(|row| row.min_writer > self.op.sv) {
+        if self
+            .stage
+            .row(&self.op.key)
+            .is_some_and(|row| row.min_writer > self.op.sv)
+        {
             return Err(Refused::upgrade());
         }
         self.authorise(entity)?;
@@ -339,10 +427,14 @@ impl OpDecision<'_, '_> {
 
     fn authorise(&self, entity: &EntityType) -> Result<(), Refused> {
         let row = self.stage.row(&self.op.key);
-        let scope = row.map(|row| row.scope).or_else(|| entity.scope_of(&Document::new(self.op.units.clone())));
+        let scope = row
+            .map(|row| row.scope)
+            .or_else(|| entity.scope_of(&Document::new(self.op.units.clone())));
         let allowed = match entity.writers {
             Writers::Everyone => true,
-            Writers::AdminOrSelf => self.actor.admin || (self.op.key.id == self.actor.user.entity() && self.op.kind == OpKind::Patch),
+            Writers::AdminOrSelf => {
+                self.actor.admin || (self.op.key.id == self.actor.user.entity() && self.op.kind == OpKind::Patch)
+            }
             Writers::Service => self.op.kind == OpKind::Settle,
             Writers::Clinicians => true,
             Writers::CareGranters => self.may_grant_care(row),
@@ -360,7 +452,12 @@ impl OpDecision<'_, '_> {
 
     /// Whether the actor has or had a care relationship to the client: a change made while entitled is accepted after the care has ended.
     fn treats(&self, client: ClientId) -> bool {
-        self.stage.row(&EntityKey::new("care_relationship", care_relationship_id(client, self.actor.user))).is_some()
+        self.stage
+            .row(&EntityKey::new(
+                "care_relationship",
+                care_relationship_id(client, self.actor.user),
+            ))
+            .is_some()
     }
 
     fn may_grant_care(&self, row: Option<&Row>) -> bool {
@@ -371,13 +468,22 @@ impl OpDecision<'_, '_> {
         let Some(client) = client else { return self.actor.admin };
         let active = self
             .stage
-            .row(&EntityKey::new("care_relationship", care_relationship_id(client, self.actor.user)))
+            .row(&EntityKey::new(
+                "care_relationship",
+                care_relationship_id(client, self.actor.user),
+            ))
             .is_some_and(|row| row.doc.text("status", "state") == Some("active"));
         let derived_id_fits = row.is_some() || {
-            let therapist = self.op.units.get("parties").and_then(|parties| parties.get("therapist")?.as_str()?.parse().ok());
+            let therapist = self
+                .op
+                .units
+                .get("parties")
+                .and_then(|parties| parties.get("therapist")?.as_str()?.parse().ok());
             therapist.is_some_and(|therapist| care_relationship_id(client, therapist) == self.op.key.id)
         };
-        derived_id_fits && (self.actor.admin || (self.actor.role.is_clinical() && (active || self.created.contains(&client.entity()))))
+        derived_id_fits
+            && (self.actor.admin
+                || (self.actor.role.is_clinical() && (active || self.created.contains(&client.entity()))))
     }
 
     /// Notes and prescriptions are written and signed by their author; others with access may stop, void or co-sign.
@@ -401,7 +507,11 @@ impl OpDecision<'_, '_> {
 
     fn create(&mut self, entity: &EntityType) -> Result<Outcome, Refused> {
         let document = Document::new(self.op.units.clone());
-        for unit in entity.units.iter().filter(|unit| matches!(unit.policy, Policy::Service)) {
+        for unit in entity
+            .units
+            .iter()
+            .filter(|unit| matches!(unit.policy, Policy::Service))
+        {
             let proposes_number = entity.kind == "client" && unit.name == "number";
             if document.unit(unit.name).is_some() && !proposes_number {
                 return Err(Refused::of(Refusal::ServiceUnit));
@@ -425,14 +535,23 @@ impl OpDecision<'_, '_> {
             doc: document,
             marks: BTreeMap::new(),
         };
-        let units: Vec<String> = row.doc.units().iter().flat_map(|(unit, value)| mark_names(entity, unit, value)).collect();
+        let units: Vec<String> = row
+            .doc
+            .units()
+            .iter()
+            .flat_map(|(unit, value)| mark_names(entity, unit, value))
+            .collect();
         let mut renumbered = false;
         if entity.kind == "client" {
             renumbered = self.number_client(&mut row.doc);
         }
         self.write(row, &units);
         let outcome = if renumbered { Outcome::Merged } else { Outcome::Applied };
-        Ok(if bookings::is_booking(&self.op.key) { bookings::reevaluate(self, None, outcome) } else { outcome })
+        Ok(if bookings::is_booking(&self.op.key) {
+            bookings::reevaluate(self, None, outcome)
+        } else {
+            outcome
+        })
     }
 
     /// Gives the client a number: the one proposed if it is above every number given out, else the next.
@@ -440,7 +559,9 @@ impl OpDecision<'_, '_> {
         let proposed = document.text("number", "value").map(str::to_owned);
         let proposed_number = proposed.as_deref().and_then(parse_client_number);
         let next = self.stage.client_number + 1;
-        let number = proposed_number.filter(|number| (next..next + 10_000).contains(number)).unwrap_or(next);
+        let number = proposed_number
+            .filter(|number| (next..next + 10_000).contains(number))
+            .unwrap_or(next);
         self.stage.client_number = number;
         let value = format_client_number(number);
         let renumbered = proposed.as_ref().is_some_and(|proposed| *proposed != value);
@@ -453,7 +574,11 @@ impl OpDecision<'_, '_> {
     fn create_again(&mut self, entity: &EntityType, existing: Row, document: &Document) -> Result<Outcome, Refused> {
         let same_subject = entity.scope_of(document) == Some(existing.scope);
         if !same_subject || (entity.freeze.is_some() && existing.doc != *document) {
-            return Err(Refused::of(if entity.freeze.is_some() { Refusal::Integrity } else { Refusal::Exists }));
+            return Err(Refused::of(if entity.freeze.is_some() {
+                Refusal::Integrity
+            } else {
+                Refusal::Exists
+            }));
         }
         if existing.deleted {
             self.open_conflict(&existing, WHOLE, "edit_after_void", None, whole_value(self.op));
@@ -482,7 +607,11 @@ impl OpDecision<'_, '_> {
     }
 
     fn patch(&mut self, entity: &EntityType) -> Result<Outcome, Refused> {
-        let row = self.stage.row(&self.op.key).cloned().ok_or_else(|| Refused::of(Refusal::Missing))?;
+        let row = self
+            .stage
+            .row(&self.op.key)
+            .cloned()
+            .ok_or_else(|| Refused::of(Refusal::Missing))?;
         if row.deleted {
             self.open_conflict(&row, WHOLE, "edit_after_void", None, whole_value(self.op));
             return Ok(Outcome::Conflict);
@@ -504,8 +633,18 @@ impl OpDecision<'_, '_> {
             }
         }
         if self.vouches_for_other_content(entity, &row, &changes) {
-            let reason = if changes.conflicts.is_empty() { "content_changed" } else { "same_unit" };
-            self.open_conflict(&row, "signature", reason, row.doc.unit("signature"), whole_value(self.op));
+            let reason = if changes.conflicts.is_empty() {
+                "content_changed"
+            } else {
+                "same_unit"
+            };
+            self.open_conflict(
+                &row,
+                "signature",
+                reason,
+                row.doc.unit("signature"),
+                whole_value(self.op),
+            );
             return Ok(Outcome::Conflict);
         }
         self.make(entity, row, changes)
@@ -528,7 +667,12 @@ impl OpDecision<'_, '_> {
         }
         let mut conflict = |reason| changes.conflicts.push((unit.to_owned(), reason, value.clone()));
         if entity.is_frozen(&row.doc, unit) {
-            return if self.seen(row, "state") { Err(Refused::of(Refusal::Integrity)) } else { conflict("frozen"); Ok(()) };
+            return if self.seen(row, "state") {
+                Err(Refused::of(Refusal::Integrity))
+            } else {
+                conflict("frozen");
+                Ok(())
+            };
         }
         match entity.policy(unit) {
             Policy::Immutable | Policy::Service => return Err(Refused::of(Refusal::Immutable)),
@@ -587,20 +731,28 @@ impl OpDecision<'_, '_> {
 
     /// Whether the writer had seen the present value of a unit or wrote it on the same replica.
     pub(crate) fn seen(&self, row: &Row, name: &str) -> bool {
-        row.marks.get(name).is_none_or(|mark| mark.r <= self.op.base_rev || mark.by == self.replica)
+        row.marks
+            .get(name)
+            .is_none_or(|mark| mark.r <= self.op.base_rev || mark.by == self.replica)
     }
 
     fn vouches_for_other_content(&self, entity: &EntityType, row: &Row, changes: &Changes) -> bool {
         let vouches = entity.vouching.iter().any(|unit| self.op.units.contains_key(*unit));
         vouches
             && (!changes.conflicts.is_empty()
-                || notes::signed_units(entity.kind).iter().any(|unit| !self.seen(row, unit)))
+                || notes::signed_units(entity.kind)
+                    .iter()
+                    .any(|unit| !self.seen(row, unit)))
     }
 
     /// Makes the changes to `row`, opens its conflicts and says how the operation ended.
     fn make(&mut self, entity: &EntityType, mut row: Row, changes: Changes) -> Result<Outcome, Refused> {
         let before = row.clone();
-        let merged = row.rev > self.op.base_rev && row.marks.values().any(|mark| mark.r > self.op.base_rev && mark.by != self.replica);
+        let merged = row.rev > self.op.base_rev
+            && row
+                .marks
+                .values()
+                .any(|mark| mark.r > self.op.base_rev && mark.by != self.replica);
         let mut names = Vec::new();
         for (unit, value) in changes.units {
             row.doc.set(&unit, value);
@@ -614,7 +766,11 @@ impl OpDecision<'_, '_> {
             row.doc.remove_element(&unit, &element);
             names.push(element_name(&unit, &element));
         }
-        let mut outcome = if merged || changes.kept_against_removal { Outcome::Merged } else { Outcome::Applied };
+        let mut outcome = if merged || changes.kept_against_removal {
+            Outcome::Merged
+        } else {
+            Outcome::Applied
+        };
         if !names.is_empty() {
             self.validate(entity, &row.doc)?;
             row.schema = row.schema.max(self.op.sv);
@@ -635,7 +791,11 @@ impl OpDecision<'_, '_> {
     }
 
     fn void(&mut self, entity: &EntityType) -> Result<Outcome, Refused> {
-        let mut row = self.stage.row(&self.op.key).cloned().ok_or_else(|| Refused::of(Refusal::Missing))?;
+        let mut row = self
+            .stage
+            .row(&self.op.key)
+            .cloned()
+            .ok_or_else(|| Refused::of(Refusal::Missing))?;
         if row.deleted {
             return Ok(Outcome::Applied);
         }
@@ -653,11 +813,19 @@ impl OpDecision<'_, '_> {
         let before = row.clone();
         row.deleted = true;
         self.write(row, &[WHOLE.to_owned()]);
-        Ok(if bookings::is_booking(&self.op.key) { bookings::reevaluate(self, Some(&before), Outcome::Applied) } else { Outcome::Applied })
+        Ok(if bookings::is_booking(&self.op.key) {
+            bookings::reevaluate(self, Some(&before), Outcome::Applied)
+        } else {
+            Outcome::Applied
+        })
     }
 
     fn restore(&mut self, entity: &EntityType) -> Result<Outcome, Refused> {
-        let mut row = self.stage.row(&self.op.key).cloned().ok_or_else(|| Refused::of(Refusal::Missing))?;
+        let mut row = self
+            .stage
+            .row(&self.op.key)
+            .cloned()
+            .ok_or_else(|| Refused::of(Refusal::Missing))?;
         if !row.deleted {
             return Ok(Outcome::Applied);
         }
@@ -665,25 +833,40 @@ impl OpDecision<'_, '_> {
         row.deleted = false;
         self.validate(entity, &row.doc)?;
         self.write(row, &[WHOLE.to_owned()]);
-        Ok(if bookings::is_booking(&self.op.key) { bookings::reevaluate(self, Some(&before), Outcome::Applied) } else { Outcome::Applied })
+        Ok(if bookings::is_booking(&self.op.key) {
+            bookings::reevaluate(self, Some(&before), Outcome::Applied)
+        } else {
+            Outcome::Applied
+        })
     }
 
     fn settle(&mut self, entity: &EntityType) -> Result<Outcome, Refused> {
         if !matches!(entity.kind, "conflict" | "clinical_conflict") {
             return Err(Refused::of(Refusal::Forbidden));
         }
-        let mut row = self.stage.row(&self.op.key).cloned().ok_or_else(|| Refused::of(Refusal::Missing))?;
+        let mut row = self
+            .stage
+            .row(&self.op.key)
+            .cloned()
+            .ok_or_else(|| Refused::of(Refusal::Missing))?;
         if row.doc.text("state", "state") == Some("settled") {
             return Ok(Outcome::Applied);
         }
         let choice = self.op.units.get("choice").cloned().unwrap_or(Value::Null);
-        row.doc.set("state", json!({"state": "settled", "choice": choice, "by": self.actor.user, "at": self.op.client_ts}));
+        row.doc.set(
+            "state",
+            json!({"state": "settled", "choice": choice, "by": self.actor.user, "at": self.op.client_ts}),
+        );
         self.write(row, &["state".to_owned()]);
         Ok(Outcome::Applied)
     }
 
     fn open_conflict(&mut self, row: &Row, unit: &str, reason: &str, current: Option<&Value>, other: Value) {
-        let kind = if row.scope.is_clinical() { "clinical_conflict" } else { "conflict" };
+        let kind = if row.scope.is_clinical() {
+            "clinical_conflict"
+        } else {
+            "conflict"
+        };
         let key = EntityKey::new(kind, conflict_id(&row.key, unit, self.replica, self.op.base_rev));
         let mark = row.marks.get(unit);
         let mut document = Document::default();
@@ -691,7 +874,10 @@ impl OpDecision<'_, '_> {
         if let Scope::Clinical(client) = row.scope {
             document.set("subject", json!({"client": client}));
         }
-        document.set("about", json!({"type": row.key.kind, "id": row.key.id, "unit": unit, "reason": reason}));
+        document.set(
+            "about",
+            json!({"type": row.key.kind, "id": row.key.id, "unit": unit, "reason": reason}),
+        );
         document.set(
             "current",
             json!({"value": current, "rev": mark.map_or(row.rev, |mark| mark.r), "replica": mark.map(|mark| mark.by)}),
@@ -716,9 +902,20 @@ impl OpDecision<'_, '_> {
             return;
         }
         let units: Vec<String> = document.units().keys().cloned().collect();
-        let row = Row { doc: document, ..existing.unwrap_or(Row {
-            key, rev: 0, seq: 0, deleted: false, schema: 1, min_writer: 0, scope, doc: Document::default(), marks: BTreeMap::new(),
-        }) };
+        let row = Row {
+            doc: document,
+            ..existing.unwrap_or(Row {
+                key,
+                rev: 0,
+                seq: 0,
+                deleted: false,
+                schema: 1,
+                min_writer: 0,
+                scope,
+                doc: Document::default(),
+                marks: BTreeMap::new(),
+            })
+        };
         self.write(row, &units);
     }
 
@@ -736,7 +933,13 @@ impl OpDecision<'_, '_> {
             self.touched.push(row.key.clone());
         }
         for name in names {
-            row.marks.insert(name.clone(), UnitMark { r: row.rev, by: self.replica });
+            row.marks.insert(
+                name.clone(),
+                UnitMark {
+                    r: row.rev,
+                    by: self.replica,
+                },
+            );
         }
         self.stage.staged.insert(row.key.clone(), row);
     }

@@ -89,31 +89,40 @@ impl Reads {
 
 /// The first round: what the operations themselves name.
 #[must_use]
-pub fn first_round(replica: ReplicaId, groups: &[VerifiedGroup]) -> Reads {
+pub fn first_round(groups: &[VerifiedGroup]) -> Reads {
     let mut reads = Reads::default();
     for (group, op) in ops(groups) {
         reads.keys.insert(op.key.clone());
-        for unit in conflict_units(op) {
-            let id = conflict_id(&op.key, &unit, replica, op.base_rev);
-            reads.keys.insert(EntityKey::new("conflict", id));
-            reads.keys.insert(EntityKey::new("clinical_conflict", id));
-        }
         for client in clients_named_by(op) {
-            reads.keys.insert(EntityKey::new("care_relationship", care_relationship_id(client, group.actor)));
+            reads.keys.insert(EntityKey::new(
+                "care_relationship",
+                care_relationship_id(client, group.actor),
+            ));
         }
     }
     reads
 }
 
-/// The second round: care relationships to the clients of existing rows, and what overlaps or clashes with bookings.
+/// The second round: conflicts that may be open about existing rows, care relationships to their clients, and what overlaps or clashes with
+/// bookings. About a row that does not exist yet nothing can be open, so that many creations ask for nothing here.
 #[must_use]
-pub fn second_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
+pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts) -> Reads {
     let mut reads = Reads::default();
     let mut bookings: BTreeMap<&EntityKey, Possible> = BTreeMap::new();
     for (group, op) in ops(groups) {
         let row = facts.rows.get(&op.key);
+        if row.is_some() {
+            for unit in conflict_units(op) {
+                let id = conflict_id(&op.key, &unit, replica, op.base_rev);
+                reads.keys.insert(EntityKey::new("conflict", id));
+                reads.keys.insert(EntityKey::new("clinical_conflict", id));
+            }
+        }
         if let Some(Scope::Clinical(client)) = row.map(|row| row.scope) {
-            reads.keys.insert(EntityKey::new("care_relationship", care_relationship_id(client, group.actor)));
+            reads.keys.insert(EntityKey::new(
+                "care_relationship",
+                care_relationship_id(client, group.actor),
+            ));
         }
         if op.key.kind.as_str() == "appointment" {
             reads.slots.insert(clash_slot(&op.key.id.to_string()));
@@ -122,7 +131,12 @@ pub fn second_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
                 possible.add(row.doc.units());
             }
             possible.add(&op.units);
-            possible.add(&op.add.iter().map(|(unit, elements)| (unit.clone(), elements.clone().into())).collect());
+            possible.add(
+                &op.add
+                    .iter()
+                    .map(|(unit, elements)| (unit.clone(), elements.clone().into()))
+                    .collect(),
+            );
         }
     }
     for possible in bookings.values() {
@@ -155,7 +169,11 @@ impl Possible {
             document.set("participants", Value::Object(self.participants.clone()));
             appointments::occupation_if_active(&document)
         };
-        self.times.iter().filter_map(occupation).flat_map(|occupation| occupation.slots()).collect()
+        self.times
+            .iter()
+            .filter_map(occupation)
+            .flat_map(|occupation| occupation.slots())
+            .collect()
     }
 }
 
@@ -163,9 +181,15 @@ impl Possible {
 #[must_use]
 pub fn third_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
     let mut reads = Reads::default();
-    let appointments: Vec<&EntityKey> = facts.rows.keys().filter(|key| key.kind.as_str() == "appointment").collect();
-    let touched: BTreeSet<&EntityKey> =
-        ops(groups).map(|(_, op)| &op.key).filter(|key| key.kind.as_str() == "appointment").collect();
+    let appointments: Vec<&EntityKey> = facts
+        .rows
+        .keys()
+        .filter(|key| key.kind.as_str() == "appointment")
+        .collect();
+    let touched: BTreeSet<&EntityKey> = ops(groups)
+        .map(|(_, op)| &op.key)
+        .filter(|key| key.kind.as_str() == "appointment")
+        .collect();
     for key in touched {
         for other in &appointments {
             if *other != key {
@@ -219,9 +243,13 @@ pub(crate) fn element_name(unit: &str, element: &str) -> String {
 }
 
 fn clients_named_by(op: &Op) -> impl Iterator<Item = ClientId> + '_ {
-    ["subject", "parties"].into_iter().filter_map(|unit| op.units.get(unit)?.get("client")?.as_str()?.parse().ok())
+    ["subject", "parties"]
+        .into_iter()
+        .filter_map(|unit| op.units.get(unit)?.get("client")?.as_str()?.parse().ok())
 }
 
 fn ops(groups: &[VerifiedGroup]) -> impl Iterator<Item = (&Group, &Op)> {
-    groups.iter().flat_map(|verified| verified.group.ops.iter().map(move |op| (&verified.group, op)))
+    groups
+        .iter()
+        .flat_map(|verified| verified.group.ops.iter().map(move |op| (&verified.group, op)))
 }

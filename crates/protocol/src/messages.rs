@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use caseload_domain::{
-    DeviceId, Document, EntityId, EntityKey, EntityKind, FieldProblem, GroupId, OpId, PracticeId, ReplicaId, Role, Scope, UserId,
+    DeviceId, Document, EntityId, EntityKey, EntityKind, FieldProblem, GroupId, OpId, PracticeId, ReplicaId, Role,
+    Scope, UserId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

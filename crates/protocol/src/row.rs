@@ -56,9 +56,11 @@ impl Row {
         match self.key.kind.as_str() {
             _ if self.deleted => Vec::new(),
             "appointment" => appointments::occupation(&self.doc).map_or_else(Vec::new, |occupation| occupation.slots()),
-            "clash" if self.doc.text("state", "state") != Some("settled") => {
-                ["placed", "contested"].iter().filter_map(|side| self.doc.text("pair", side)).map(clash_slot).collect()
-            }
+            "clash" if self.doc.text("state", "state") != Some("settled") => ["placed", "contested"]
+                .iter()
+                .filter_map(|side| self.doc.text("pair", side))
+                .map(clash_slot)
+                .collect(),
             _ => Vec::new(),
         }
     }

@@ -42,7 +42,15 @@ const CURSOR: &str = "eyJlIjoiZTEiLCJxIjo5LCJjIjoiMDAiLCJzIjoiMTEifQ";
 #[test]
 fn a_cursor_is_frozen_because_devices_hand_it_back_months_later() {
     let cursor: Cursor = golden(&format!("\"{CURSOR}\""));
-    assert_eq!(cursor, Cursor { epoch: "e1".into(), seq: 9, chain: "00".into(), scopes: "11".into() });
+    assert_eq!(
+        cursor,
+        Cursor {
+            epoch: "e1".into(),
+            seq: 9,
+            chain: "00".into(),
+            scopes: "11".into()
+        }
+    );
 }
 
 #[test]
@@ -101,7 +109,9 @@ fn pull_snapshot_fetch_and_wait_are_frozen() {
         r#"{{"practice":"{ID}","replica":"{ID}","scope":"office","after":{{"t":"client","id":"{ID}"}},"max_rows":10}}"#
     ));
     golden::<m::SnapshotResponse>(&format!(r#"{{"rows":[{}],"after":null,"cursor":"{CURSOR}"}}"#, row()));
-    golden::<m::FetchRequest>(&format!(r#"{{"practice":"{ID}","replica":"{ID}","keys":[{{"t":"client","id":"{ID}"}}]}}"#));
+    golden::<m::FetchRequest>(&format!(
+        r#"{{"practice":"{ID}","replica":"{ID}","keys":[{{"t":"client","id":"{ID}"}}]}}"#
+    ));
     golden::<m::FetchResponse>(&format!(r#"{{"rows":[{}]}}"#, row()));
     golden::<m::WaitResponse>(r#"{"head_seq":9}"#);
 }

@@ -53,7 +53,13 @@ fn op(step: &Step) -> Op {
     let set = |number: u32, rev: i64, tag: u8, add: bool| {
         let mut op = patch("client", number, rev, json!({}));
         if add {
-            op.add.insert("tags".into(), json!({tag.to_string(): {"label": format!("{number}{rev}")}}).as_object().unwrap().clone());
+            op.add.insert(
+                "tags".into(),
+                json!({tag.to_string(): {"label": format!("{number}{rev}")}})
+                    .as_object()
+                    .unwrap()
+                    .clone(),
+            );
         } else {
             op.remove.insert("tags".into(), vec![tag.to_string()]);
         }
@@ -61,15 +67,33 @@ fn op(step: &Step) -> Op {
     };
     match *step {
         Step::CreateClient(number) => create("client", number, client()),
-        Step::Phone(number, rev, value) => patch("client", number, rev, json!({"phone": {"raw": value.to_string(), "e164": value.to_string()}})),
-        Step::Address(number, rev, value) => patch("client", number, rev, json!({"address": {"city": value.to_string(), "postcode": value.to_string()}})),
+        Step::Phone(number, rev, value) => patch(
+            "client",
+            number,
+            rev,
+            json!({"phone": {"raw": value.to_string(), "e164": value.to_string()}}),
+        ),
+        Step::Address(number, rev, value) => patch(
+            "client",
+            number,
+            rev,
+            json!({"address": {"city": value.to_string(), "postcode": value.to_string()}}),
+        ),
         Step::Tag(number, rev, tag) => set(number, rev, tag, true),
         Step::Untag(number, rev, tag) => set(number, rev, tag, false),
         Step::Book(number, time, who) => create("appointment", number, appointment(time * 30, time * 30 + 50, who)),
-        Step::Move(number, rev, time) => {
-            patch("appointment", number, rev, json!({"when": appointment(time * 30, time * 30 + 50, 1)["when"]}))
-        }
-        Step::Cancel(number, rev) => patch("appointment", number, rev, json!({"status": {"state": "cancelled_by_client"}})),
+        Step::Move(number, rev, time) => patch(
+            "appointment",
+            number,
+            rev,
+            json!({"when": appointment(time * 30, time * 30 + 50, 1)["when"]}),
+        ),
+        Step::Cancel(number, rev) => patch(
+            "appointment",
+            number,
+            rev,
+            json!({"status": {"state": "cancelled_by_client"}}),
+        ),
         Step::Reopen(number, rev) => patch("appointment", number, rev, json!({"status": {"state": "scheduled"}})),
         Step::Place(number, rev) => place(number, rev),
         Step::Override(number, rev) => override_booking(number, rev, Some("reason")),
@@ -94,20 +118,33 @@ fn no_two_overlapping_placed_without_override(clinic: &Clinic) -> Result<(), Tes
     let placed: Vec<_> = clinic
         .rows
         .values()
-        .filter(|row| row.key.kind.as_str() == "appointment" && !row.deleted && row.doc.text("placement", "state") == Some("placed"))
+        .filter(|row| {
+            row.key.kind.as_str() == "appointment"
+                && !row.deleted
+                && row.doc.text("placement", "state") == Some("placed")
+        })
         .filter_map(|row| appointments::occupation(&row.doc).map(|occupation| (row, occupation)))
         .collect();
     for (index, (one, first)) in placed.iter().enumerate() {
         for (other, second) in &placed[index + 1..] {
             let overridden = [one, other].iter().any(|row| row.doc.unit("override").is_some());
-            prop_assert!(overridden || first.clash_with(second).is_none(), "{} and {}", one.key.id, other.key.id);
+            prop_assert!(
+                overridden || first.clash_with(second).is_none(),
+                "{} and {}",
+                one.key.id,
+                other.key.id
+            );
         }
     }
     Ok(())
 }
 
 fn every_contested_booking_is_seen_in_an_unsettled_clash(clinic: &Clinic) -> Result<(), TestCaseError> {
-    for row in clinic.rows.values().filter(|row| row.key.kind.as_str() == "appointment" && !row.deleted) {
+    for row in clinic
+        .rows
+        .values()
+        .filter(|row| row.key.kind.as_str() == "appointment" && !row.deleted)
+    {
         if row.doc.text("placement", "state") != Some("contested") || appointments::occupation(&row.doc).is_none() {
             continue;
         }
@@ -131,7 +168,10 @@ fn sequence_is_contiguous_and_the_chain_verifies(clinic: &Clinic) -> Result<(), 
         }
     }
     prop_assert_eq!(clinic.head().seq, next - 1);
-    prop_assert_eq!(clinic.records.last().map(|record| record.chain).unwrap_or_default(), clinic.head().chain);
+    prop_assert_eq!(
+        clinic.records.last().map(|record| record.chain).unwrap_or_default(),
+        clinic.head().chain
+    );
     let seqs: BTreeSet<_> = clinic.rows.values().map(|row| row.seq).collect();
     prop_assert_eq!(seqs.len(), clinic.rows.len(), "no two rows share a sequence number");
     Ok(())
@@ -146,7 +186,11 @@ fn unit_values_are_whole(clinic: &Clinic) -> Result<(), TestCaseError> {
 }
 
 fn every_other_value_is_kept(clinic: &Clinic) -> Result<(), TestCaseError> {
-    for record in clinic.records.iter().filter(|record| record.result.st == Outcome::Conflict) {
+    for record in clinic
+        .records
+        .iter()
+        .filter(|record| record.result.st == Outcome::Conflict)
+    {
         prop_assert!(!record.result.opened.is_empty());
         for id in &record.result.opened {
             prop_assert!(clinic.rows.keys().any(|key| key.id == *id));

@@ -1,1 +1,15 @@
-//! See ARCHITECTURE.md.
+//! The device's side of sync: talking to the service, and bringing one local file and the service together.
+//!
+//! [`session`] makes a computer and a person known to the service and signs them in; [`transport`] carries bytes, over HTTP with a pinned
+//! authority in production ([`http`]); [`engine`] runs one round for one file: gather, push, pull, acknowledge. Merging is not done here:
+//! the service decides, and the store replays what is still waiting.
+
+pub mod error;
+pub mod http;
+mod pin;
+pub mod session;
+pub mod transport;
+
+pub use error::TransportError;
+pub use http::{HttpTransport, SharedTransport};
+pub use session::{Identity, Session};

@@ -16,16 +16,46 @@ pub(super) const APPOINTMENT: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "booked", policy: Policy::Immutable },
-        Unit { name: "when", policy: Policy::KeepBoth },
-        Unit { name: "participants", policy: Policy::Set },
-        Unit { name: "status", policy: Policy::State(status_next) },
-        Unit { name: "service", policy: Policy::KeepBoth },
-        Unit { name: "note", policy: Policy::KeepBoth },
-        Unit { name: "documented", policy: Policy::KeepBoth },
-        Unit { name: "placement", policy: Policy::Service },
-        Unit { name: "override", policy: Policy::Service },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "booked",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "when",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "participants",
+            policy: Policy::Set,
+        },
+        Unit {
+            name: "status",
+            policy: Policy::State(status_next),
+        },
+        Unit {
+            name: "service",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "note",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "documented",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "placement",
+            policy: Policy::Service,
+        },
+        Unit {
+            name: "override",
+            policy: Policy::Service,
+        },
     ],
     freeze: None,
     vouching: &[],
@@ -36,13 +66,17 @@ pub(super) const APPOINTMENT: EntityType = EntityType {
             .state("status", &AppointmentStatus::ALL.map(AppointmentStatus::as_str))
             .optional_amount("service", "fee")
             .texts("note")
-            .also(|document, checks| match (document.integer("when", "start"), document.integer("when", "end")) {
-                (Some(start), Some(end)) if end <= start => checks.report("when.end", Problem::EndNotAfterStart),
-                (Some(start), Some(end)) if end - start > MAX_LENGTH => checks.report("when.end", Problem::OutOfRange),
-                (Some(_), Some(_)) => {}
-                (None, _) => checks.report("when.start", Problem::Required),
-                (_, None) => checks.report("when.end", Problem::Required),
-            })
+            .also(
+                |document, checks| match (document.integer("when", "start"), document.integer("when", "end")) {
+                    (Some(start), Some(end)) if end <= start => checks.report("when.end", Problem::EndNotAfterStart),
+                    (Some(start), Some(end)) if end - start > MAX_LENGTH => {
+                        checks.report("when.end", Problem::OutOfRange)
+                    }
+                    (Some(_), Some(_)) => {}
+                    (None, _) => checks.report("when.start", Problem::Required),
+                    (_, None) => checks.report("when.end", Problem::Required),
+                },
+            )
             .also(|document, checks| {
                 let participants = document.unit("participants").and_then(|unit| unit.as_object());
                 if participants.is_none_or(serde_json::Map::is_empty) {

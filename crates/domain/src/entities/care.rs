@@ -13,9 +13,18 @@ pub(super) const CARE_RELATIONSHIP: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::CareGranters,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "parties", policy: Policy::Immutable },
-        Unit { name: "status", policy: Policy::State(status_next) },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "parties",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "status",
+            policy: Policy::State(status_next),
+        },
     ],
     freeze: None,
     vouching: &[],
@@ -45,19 +54,46 @@ pub(super) const SESSION: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "subject", policy: Policy::Immutable },
-        Unit { name: "presenting", policy: Policy::KeepBoth },
-        Unit { name: "interventions", policy: Policy::KeepBoth },
-        Unit { name: "homework", policy: Policy::KeepBoth },
-        Unit { name: "progress", policy: Policy::KeepBoth },
-        Unit { name: "feedback", policy: Policy::KeepBoth },
-        Unit { name: "state", policy: Policy::State(session_next) },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "subject",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "presenting",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "interventions",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "homework",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "progress",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "feedback",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "state",
+            policy: Policy::State(session_next),
+        },
     ],
     freeze: None,
     vouching: &[],
     validate: |document: &Document| {
-        Checks::of(document).id("subject", "client").state("state", &["open", "completed"]).finish()
+        Checks::of(document)
+            .id("subject", "client")
+            .state("state", &["open", "completed"])
+            .finish()
     },
 };
 

@@ -19,13 +19,20 @@ pub(crate) struct Checks<'a> {
 
 impl<'a> Checks<'a> {
     pub(crate) fn of(document: &'a Document) -> Self {
-        let mut checks = Self { document, problems: Vec::new() };
+        let mut checks = Self {
+            document,
+            problems: Vec::new(),
+        };
         for (name, value) in document.units() {
             if canonical::check(value).is_err() {
                 checks.report(name, Problem::NotStorable);
             }
         }
-        if document.unit("salt").and_then(Value::as_str).is_none_or(|salt| salt.len() != 32) {
+        if document
+            .unit("salt")
+            .and_then(Value::as_str)
+            .is_none_or(|salt| salt.len() != 32)
+        {
             checks.report("salt", Problem::Required);
         }
         checks

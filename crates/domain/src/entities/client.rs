@@ -16,21 +16,66 @@ pub(super) const CLIENT: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "number", policy: Policy::Service },
-        Unit { name: "name", policy: Policy::KeepBoth },
-        Unit { name: "birth", policy: Policy::KeepBoth },
-        Unit { name: "phone", policy: Policy::KeepBoth },
-        Unit { name: "email", policy: Policy::KeepBoth },
-        Unit { name: "address", policy: Policy::KeepBoth },
-        Unit { name: "pronouns", policy: Policy::KeepBoth },
-        Unit { name: "contact_permission", policy: Policy::KeepBoth },
-        Unit { name: "insurance", policy: Policy::KeepBoth },
-        Unit { name: "alert", policy: Policy::KeepBoth },
-        Unit { name: "preferences", policy: Policy::KeepBoth },
-        Unit { name: "consents", policy: Policy::Set },
-        Unit { name: "tags", policy: Policy::Set },
-        Unit { name: "status", policy: Policy::State(status_next) },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "number",
+            policy: Policy::Service,
+        },
+        Unit {
+            name: "name",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "birth",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "phone",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "email",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "address",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "pronouns",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "contact_permission",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "insurance",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "alert",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "preferences",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "consents",
+            policy: Policy::Set,
+        },
+        Unit {
+            name: "tags",
+            policy: Policy::Set,
+        },
+        Unit {
+            name: "status",
+            policy: Policy::State(status_next),
+        },
     ],
     freeze: None,
     vouching: &[],
@@ -68,17 +113,39 @@ pub(super) const RELATED_PERSON: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "of", policy: Policy::Immutable },
-        Unit { name: "name", policy: Policy::KeepBoth },
-        Unit { name: "relation", policy: Policy::KeepBoth },
-        Unit { name: "phone", policy: Policy::KeepBoth },
-        Unit { name: "priority", policy: Policy::KeepBoth },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "of",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "name",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "relation",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "phone",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "priority",
+            policy: Policy::KeepBoth,
+        },
     ],
     freeze: None,
     vouching: &[],
     validate: |document: &Document| {
-        Checks::of(document).id("of", "client").line("name", "display").line("relation", "kind").finish()
+        Checks::of(document)
+            .id("of", "client")
+            .line("name", "display")
+            .line("relation", "kind")
+            .finish()
     },
 };
 
@@ -92,14 +159,38 @@ pub(super) const CLIENT_CHART: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "subject", policy: Policy::Immutable },
-        Unit { name: "allergies", policy: Policy::Set },
-        Unit { name: "medications", policy: Policy::Set },
-        Unit { name: "risk", policy: Policy::KeepBoth },
-        Unit { name: "safety_plan", policy: Policy::KeepBoth },
-        Unit { name: "history", policy: Policy::KeepBoth },
-        Unit { name: "intake", policy: Policy::KeepBoth },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "subject",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "allergies",
+            policy: Policy::Set,
+        },
+        Unit {
+            name: "medications",
+            policy: Policy::Set,
+        },
+        Unit {
+            name: "risk",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "safety_plan",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "history",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "intake",
+            policy: Policy::KeepBoth,
+        },
     ],
     freeze: None,
     vouching: &[],

@@ -17,15 +17,42 @@ pub(super) const SESSION_NOTE: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "subject", policy: Policy::Immutable },
-        Unit { name: "template", policy: Policy::KeepBoth },
-        Unit { name: "body", policy: Policy::KeepBoth },
-        Unit { name: "occasion", policy: Policy::KeepBoth },
-        Unit { name: "state", policy: Policy::State(note_next) },
-        Unit { name: "signature", policy: Policy::KeepBoth },
-        Unit { name: "error_mark", policy: Policy::KeepBoth },
-        Unit { name: "cosignatures", policy: Policy::Set },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "subject",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "template",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "body",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "occasion",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "state",
+            policy: Policy::State(note_next),
+        },
+        Unit {
+            name: "signature",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "error_mark",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "cosignatures",
+            policy: Policy::Set,
+        },
     ],
     freeze: Some(Freeze {
         when: |document| state(document, "state") != "draft",
@@ -65,12 +92,27 @@ pub(super) const ADDENDUM: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "subject", policy: Policy::Immutable },
-        Unit { name: "body", policy: Policy::Immutable },
-        Unit { name: "signature", policy: Policy::Immutable },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "subject",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "body",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "signature",
+            policy: Policy::Immutable,
+        },
     ],
-    freeze: Some(Freeze { when: |_| true, except: &[] }),
+    freeze: Some(Freeze {
+        when: |_| true,
+        except: &[],
+    }),
     vouching: &["signature"],
     validate: |document: &Document| {
         Checks::of(document)

@@ -12,19 +12,47 @@ pub(super) const PRACTICE: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::AdminOrSelf,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "root", policy: Policy::Immutable },
-        Unit { name: "name", policy: Policy::KeepBoth },
-        Unit { name: "zone", policy: Policy::KeepBoth },
-        Unit { name: "currency", policy: Policy::KeepBoth },
-        Unit { name: "contact", policy: Policy::KeepBoth },
-        Unit { name: "address", policy: Policy::KeepBoth },
-        Unit { name: "policy", policy: Policy::KeepBoth },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "root",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "name",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "zone",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "currency",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "contact",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "address",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "policy",
+            policy: Policy::KeepBoth,
+        },
     ],
     freeze: None,
     vouching: &[],
     validate: |document: &Document| {
-        Checks::of(document).line("name", "display").zone("zone", "tz").line("currency", "code").finish()
+        Checks::of(document)
+            .line("name", "display")
+            .zone("zone", "tz")
+            .line("currency", "code")
+            .finish()
     },
 };
 
@@ -35,12 +63,30 @@ pub(super) const LOCATION: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::AdminOrSelf,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "name", policy: Policy::KeepBoth },
-        Unit { name: "address", policy: Policy::KeepBoth },
-        Unit { name: "zone", policy: Policy::KeepBoth },
-        Unit { name: "rooms", policy: Policy::Set },
-        Unit { name: "hours", policy: Policy::KeepBoth },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "name",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "address",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "zone",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "rooms",
+            policy: Policy::Set,
+        },
+        Unit {
+            name: "hours",
+            policy: Policy::KeepBoth,
+        },
     ],
     freeze: None,
     vouching: &[],
@@ -55,13 +101,34 @@ pub(super) const STAFF_MEMBER: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::AdminOrSelf,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "name", policy: Policy::KeepBoth },
-        Unit { name: "role", policy: Policy::Immutable },
-        Unit { name: "professional", policy: Policy::KeepBoth },
-        Unit { name: "contact", policy: Policy::KeepBoth },
-        Unit { name: "calendar", policy: Policy::KeepBoth },
-        Unit { name: "status", policy: Policy::State(staff_next) },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "name",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "role",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "professional",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "contact",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "calendar",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "status",
+            policy: Policy::State(staff_next),
+        },
     ],
     freeze: None,
     vouching: &[],
@@ -90,13 +157,27 @@ pub(super) const CERTIFICATE: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "holder", policy: Policy::Immutable },
-        Unit { name: "chain", policy: Policy::Immutable },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "holder",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "chain",
+            policy: Policy::Immutable,
+        },
     ],
     freeze: None,
     vouching: &[],
-    validate: |document: &Document| Checks::of(document).id("holder", "user").id("holder", "device").finish(),
+    validate: |document: &Document| {
+        Checks::of(document)
+            .id("holder", "user")
+            .id("holder", "device")
+            .finish()
+    },
 };
 
 /// `name{display}`, `owner{user}`: so that a conflict can say which computer a value came from.
@@ -106,9 +187,18 @@ pub(super) const DEVICE: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "replicas", policy: Policy::Set },
-        Unit { name: "name", policy: Policy::KeepBoth },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "replicas",
+            policy: Policy::Set,
+        },
+        Unit {
+            name: "name",
+            policy: Policy::KeepBoth,
+        },
     ],
     freeze: None,
     vouching: &[],

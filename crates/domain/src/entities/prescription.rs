@@ -17,18 +17,51 @@ pub(super) const PRESCRIPTION: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit { name: "salt", policy: Policy::Immutable },
-        Unit { name: "subject", policy: Policy::Immutable },
-        Unit { name: "order", policy: Policy::KeepBoth },
-        Unit { name: "diagnosis", policy: Policy::KeepBoth },
-        Unit { name: "instructions", policy: Policy::KeepBoth },
-        Unit { name: "number", policy: Policy::KeepBoth },
-        Unit { name: "signature", policy: Policy::KeepBoth },
-        Unit { name: "state", policy: Policy::State(next) },
-        Unit { name: "prints", policy: Policy::Set },
-        Unit { name: "links", policy: Policy::KeepBoth },
+        Unit {
+            name: "salt",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "subject",
+            policy: Policy::Immutable,
+        },
+        Unit {
+            name: "order",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "diagnosis",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "instructions",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "number",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "signature",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "state",
+            policy: Policy::State(next),
+        },
+        Unit {
+            name: "prints",
+            policy: Policy::Set,
+        },
+        Unit {
+            name: "links",
+            policy: Policy::KeepBoth,
+        },
     ],
-    freeze: Some(Freeze { when: |document| state(document, "state") != "draft", except: &["state", "prints", "links"] }),
+    freeze: Some(Freeze {
+        when: |document| state(document, "state") != "draft",
+        except: &["state", "prints", "links"],
+    }),
     vouching: &["signature"],
     validate: |document: &Document| {
         Checks::of(document)
@@ -36,16 +69,24 @@ pub(super) const PRESCRIPTION: EntityType = EntityType {
             .id("subject", "author")
             .texts("order")
             .texts("instructions")
-            .state("state", &["draft", "issued", "printed", "stopped", "voided", "replaced", "expired"])
+            .state(
+                "state",
+                &["draft", "issued", "printed", "stopped", "voided", "replaced", "expired"],
+            )
             .also(|document, checks| {
                 if state(document, "state") == "draft" {
                     return;
                 }
-                let lines = document.unit("order").and_then(|order| order.get("lines")).and_then(|lines| lines.as_array());
+                let lines = document
+                    .unit("order")
+                    .and_then(|order| order.get("lines"))
+                    .and_then(|lines| lines.as_array());
                 let complete = |line: &serde_json::Value| {
-                    ["drug", "dose", "frequency"]
-                        .iter()
-                        .all(|member| line.get(member).and_then(|text| text.as_str()).is_some_and(|text| !text.trim().is_empty()))
+                    ["drug", "dose", "frequency"].iter().all(|member| {
+                        line.get(member)
+                            .and_then(|text| text.as_str())
+                            .is_some_and(|text| !text.trim().is_empty())
+                    })
                 };
                 if lines.is_none_or(|lines| lines.is_empty() || !lines.iter().all(complete)) {
                     checks.report("order.lines", Problem::Required);

@@ -11,9 +11,18 @@ pub(super) const CLASH: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Service,
     units: &[
-        Unit { name: "salt", policy: Policy::Service },
-        Unit { name: "pair", policy: Policy::Service },
-        Unit { name: "state", policy: Policy::Service },
+        Unit {
+            name: "salt",
+            policy: Policy::Service,
+        },
+        Unit {
+            name: "pair",
+            policy: Policy::Service,
+        },
+        Unit {
+            name: "state",
+            policy: Policy::Service,
+        },
     ],
     freeze: None,
     vouching: &[],
@@ -21,12 +30,30 @@ pub(super) const CLASH: EntityType = EntityType {
 };
 
 const CONFLICT_UNITS: &[Unit] = &[
-    Unit { name: "salt", policy: Policy::Service },
-    Unit { name: "subject", policy: Policy::Service },
-    Unit { name: "about", policy: Policy::Service },
-    Unit { name: "current", policy: Policy::Service },
-    Unit { name: "other", policy: Policy::Service },
-    Unit { name: "state", policy: Policy::Service },
+    Unit {
+        name: "salt",
+        policy: Policy::Service,
+    },
+    Unit {
+        name: "subject",
+        policy: Policy::Service,
+    },
+    Unit {
+        name: "about",
+        policy: Policy::Service,
+    },
+    Unit {
+        name: "current",
+        policy: Policy::Service,
+    },
+    Unit {
+        name: "other",
+        policy: Policy::Service,
+    },
+    Unit {
+        name: "state",
+        policy: Policy::Service,
+    },
 ];
 
 /// `about{type, id, unit, reason}`, `current{value, rev, actor, replica, at}`, `other{value, base_rev, actor, replica, at, op}`,

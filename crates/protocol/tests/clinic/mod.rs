@@ -1,5 +1,11 @@
 //! A practice in memory: nothing but the decision function and what it wrote.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "shared by several test programs")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "shared by several test programs"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -81,7 +87,10 @@ pub fn place(number: u32, base_rev: i64) -> Op {
 }
 
 pub fn override_booking(number: u32, base_rev: i64, reason: Option<&str>) -> Op {
-    Op { reason: reason.map(str::to_owned), ..op(OpKind::Override, key("appointment", number), base_rev, &json!({})) }
+    Op {
+        reason: reason.map(str::to_owned),
+        ..op(OpKind::Override, key("appointment", number), base_rev, &json!({}))
+    }
 }
 
 pub fn grant(client: u32, therapist: u32) -> Op {
@@ -107,7 +116,13 @@ impl Clinic {
             records: Vec::new(),
             receipts: HashMap::new(),
             last: HashMap::new(),
-            head: PracticeHead { epoch: "e".into(), seq: 0, chain: [0; 32], client_number: 0, gc_floor: 0 },
+            head: PracticeHead {
+                epoch: "e".into(),
+                seq: 0,
+                chain: [0; 32],
+                client_number: 0,
+                gc_floor: 0,
+            },
             next_op: 1 << 64,
         }
     }
@@ -177,7 +192,12 @@ impl Clinic {
 
     pub fn decide(&mut self, replica: u32, groups: &[VerifiedGroup]) -> Result<Vec<OpResult>, BatchRefusal> {
         let replica = Self::replica(replica);
-        let decision = decide_batch(self.facts(replica, groups), replica, groups, DecideLimits { doc_bytes: 262_144 })?;
+        let decision = decide_batch(
+            self.facts(replica, groups),
+            replica,
+            groups,
+            DecideLimits { doc_bytes: 262_144 },
+        )?;
         self.write(replica, decision)
     }
 
@@ -201,8 +221,8 @@ impl Clinic {
                 }
             }
         };
-        read(facts::first_round(replica, groups), &mut facts);
-        read(facts::second_round(groups, &facts), &mut facts);
+        read(facts::first_round(groups), &mut facts);
+        read(facts::second_round(replica, groups, &facts), &mut facts);
         read(facts::third_round(groups, &facts), &mut facts);
         facts
     }
@@ -212,10 +232,10 @@ impl Clinic {
             self.rows.insert(row.key.clone(), row);
         }
         for record in &decision.records {
-            self.receipts
-                .entry(record.op.op_id)
-                .or_default()
-                .push(Receipt { replica, result: record.result.clone() });
+            self.receipts.entry(record.op.op_id).or_default().push(Receipt {
+                replica,
+                result: record.result.clone(),
+            });
         }
         self.records.extend(decision.records);
         if let Some(last) = decision.last_op {
@@ -238,11 +258,18 @@ impl Clinic {
     }
 
     pub fn placement(&self, number: u32) -> String {
-        self.doc("appointment", number).text("placement", "state").unwrap_or("provisional").to_owned()
+        self.doc("appointment", number)
+            .text("placement", "state")
+            .unwrap_or("provisional")
+            .to_owned()
     }
 
     pub fn clash_state(&self, one: u32, other: u32) -> String {
         let id = facts::clash_id(EntityId::new(uuid(one)), EntityId::new(uuid(other)));
-        self.rows[&EntityKey::new("clash", id)].doc.text("state", "state").unwrap_or_default().to_owned()
+        self.rows[&EntityKey::new("clash", id)]
+            .doc
+            .text("state", "state")
+            .unwrap_or_default()
+            .to_owned()
     }
 }

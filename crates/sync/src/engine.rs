@@ -1,0 +1,351 @@
+//! One round of sync for one local file: hello where needed, push until nothing waits, pull until nothing is new.
+//!
+//! Each step that changes the file is one transaction of the store, so a round may be cut anywhere and begun again. Nothing here merges: the
+//! service decides, the store replays. The outbox survives every recovery path.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use caseload_domain::time::Millis;
+use caseload_domain::{EntityKey, ReplicaId, Scope, registry};
+use caseload_protocol::auth::{RegisterReplicaRequest, ReplicaKind};
+use caseload_protocol::checksum::Sums;
+use caseload_protocol::cursor::Cursor;
+use caseload_protocol::messages::{
+    BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloRequest, HelloResponse, Limits, PullRequest,
+    PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse, WaitResponse, WireErrorCode,
+};
+use caseload_store::{ApplyError, FileKind, Removal, StorageError, Store};
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+use crate::error::TransportError;
+use crate::session::Session;
+
+/// How often a round may recover (register anew, resync) before it gives up and reports.
+const MAX_RECOVERIES: u32 = 3;
+/// How much longer than the service's own wait the device waits, in milliseconds.
+const WAIT_SLACK_MS: u64 = 10_000;
+
+/// Why a round did not finish. What was sent and acknowledged until then stays.
+#[derive(Debug, Error)]
+pub enum SyncError {
+    /// Talking to the service failed.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The local file failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// What the service sent could not be taken in.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// This program is too old for the service; the outbox is kept.
+    #[error("this program is too old for the service")]
+    UpgradeRequired,
+    /// This computer was revoked.
+    #[error("this computer was revoked")]
+    Revoked,
+    /// The histories do not come together by the known ways.
+    #[error("the service and this file could not be brought together")]
+    CannotRecover,
+    /// The background task ended.
+    #[error("the background task ended")]
+    Interrupted,
+}
+
+/// What one round did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Entities whose content or marks changed on this device.
+    pub changed: Vec<EntityKey>,
+    /// Operations acknowledged.
+    pub pushed: usize,
+    /// Operations refused; they are in quarantine.
+    pub refused: usize,
+    /// Rows received.
+    pub pulled: usize,
+    /// The newest sequence number of the service.
+    pub head_seq: i64,
+    /// The service's clock minus this device's, in milliseconds, when it was asked.
+    pub clock_skew_ms: Option<i64>,
+}
+
+/// Are both ends equal?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The state of the service that was compared.
+    pub seq: i64,
+    /// Rows compared.
+    pub rows: i64,
+    /// The figure over everything on this device, for people to compare.
+    pub total: String,
+    /// Buckets that differed before the repair; empty when both were equal.
+    pub differing: Vec<BucketName>,
+    /// Rows repaired.
+    pub repaired: usize,
+}
+
+/// Syncs one file.
+pub struct Engine {
+    session: Arc<Session>,
+    store: Arc<Store>,
+    app: String,
+    new_replica: fn() -> ReplicaId,
+    /// What hello said; asked again after every refusal. Also keeps rounds of one file apart.
+    greeted: Mutex<Option<Limits>>,
+}
+
+impl Engine {
+    /// An engine for `store`, over a signed-in connection. `app` is the program's version, for the service's log; `new_replica` makes the
+    /// id under which a restored or cloned file goes on.
+    #[must_use]
+    pub fn new(session: Arc<Session>, store: Arc<Store>, app: &str, new_replica: fn() -> ReplicaId) -> Self {
+        Self { session, store, app: app.to_owned(), new_replica, greeted: Mutex::new(None) }
+    }
+
+    /// Brings the file and the service together. One round at a time; a second caller waits.
+    ///
+    /// # Errors
+    /// [`SyncError`]. Retryable ones leave everything as it was, to be tried again.
+    pub async fn round(&self, now: Millis) -> Result<Round, SyncError> {
+        let mut greeted = self.greeted.lock().await;
+        let mut round = Round::default();
+        for _ in 0..MAX_RECOVERIES {
+            let limits = match greeted.clone() {
+                Some(limits) => limits,
+                None => match self.hello(now, &mut round).await? {
+                    Some(limits) => greeted.insert(limits).clone(),
+                    None => continue,
+                },
+            };
+            let done = match self.push(&limits, now, &mut round).await {
+                Ok(()) => self.pull(&limits, &mut round).await,
+                failed => failed,
+            };
+            match done {
+                Ok(()) => return Ok(round),
+                Err(SyncError::Transport(error)) => {
+                    *greeted = None;
+                    self.recover(error).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(SyncError::CannotRecover)
+    }
+
+    /// Waits until the service has something newer than `seq`; gives the newest number.
+    ///
+    /// # Errors
+    /// [`SyncError::Transport`].
+    pub async fn wait(&self, seq: i64) -> Result<i64, SyncError> {
+        let timeout = Limits::default().wait_ms + WAIT_SLACK_MS;
+        let answer: WaitResponse = self.session.get(&format!("/v1/sync/wait?seq={seq}"), timeout).await?;
+        Ok(answer.head_seq)
+    }
+
+    /// Compares the file with the service by checksums recomputed on both ends, and fetches the rows that differ. Call it after a round.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub async fn check(&self) -> Result<CheckReport, SyncError> {
+        let state = self.blocking(|store| store.sync_state()).await??;
+        let scopes = state.scopes;
+        let (practice, replica) = (self.session.identity().practice, state.replica);
+        let request = |bucket| CheckRequest { practice, replica, scopes: scopes.clone(), bucket };
+        let answer: CheckResponse = self.session.post("/v1/sync/check", &request(None)).await?;
+        let theirs = Sums::from_wire(&answer.sums).ok_or(TransportError::Unreadable)?;
+        let sums_of = scopes.clone();
+        let ours = self.blocking(move |store| store.read(|read| read.sums(&sums_of))).await??;
+        let differing = ours.differing(&theirs);
+        let mut repaired = 0;
+        for bucket in &differing {
+            let answer: CheckResponse = self.session.post("/v1/sync/check", &request(Some(bucket.clone()))).await?;
+            repaired += self.repair(bucket, &scopes, &answer).await?;
+        }
+        let (rows, total) = ours.total();
+        Ok(CheckReport { seq: answer.seq, rows, total, differing, repaired })
+    }
+
+    async fn repair(&self, bucket: &BucketName, scopes: &[Scope], theirs: &CheckResponse) -> Result<usize, SyncError> {
+        let (name, of) = (bucket.clone(), scopes.to_vec());
+        let ours = self.blocking(move |store| store.read(|read| read.manifest(&of, &name))).await??;
+        let key = |id| EntityKey::new(bucket.t.clone(), id);
+        let wrong: Vec<EntityKey> =
+            theirs.manifest.iter().filter(|entry| !ours.contains(entry)).map(|entry| key(entry.id)).collect();
+        let gone: Vec<EntityKey> = ours
+            .iter()
+            .filter(|entry| theirs.manifest.iter().all(|other| other.id != entry.id))
+            .map(|entry| key(entry.id))
+            .collect();
+        let mut rows = Vec::new();
+        let replica = self.blocking(|store| store.sync_state()).await??.replica;
+        for keys in wrong.chunks(200) {
+            let request = FetchRequest { practice: self.session.identity().practice, replica, keys: keys.to_vec() };
+            let answer: FetchResponse = self.session.post("/v1/sync/fetch", &request).await?;
+            rows.extend(answer.rows);
+        }
+        let repaired = rows.len() + gone.len();
+        self.blocking(move |store| store.repair(&rows, &gone)).await??;
+        Ok(repaired)
+    }
+
+    /// Greets the service; `None` when a recovery was made and the service is to be greeted again.
+    async fn hello(&self, now: Millis, round: &mut Round) -> Result<Option<Limits>, SyncError> {
+        let state = self.blocking(|store| store.sync_state()).await??;
+        let identity = self.session.identity();
+        let request = HelloRequest {
+            proto: caseload_protocol::PROTOCOL_VERSION,
+            app: self.app.clone(),
+            schema: registry::all().map(|entity| (entity.kind.to_owned(), entity.schema)).collect::<BTreeMap<_, _>>(),
+            practice: identity.practice,
+            device: identity.device,
+            replica: state.replica,
+            last_op: state.last_op,
+            next_mut: state.next_mut,
+            cursor: state.cursor,
+            time_ms: now.0,
+        };
+        let answer: HelloResponse = self.session.post("/v1/sync/hello", &request).await?;
+        round.clock_skew_ms = Some(answer.server_time_ms - now.0);
+        round.head_seq = answer.head_seq;
+        match answer.action {
+            HelloAction::Ok if answer.min_writer > caseload_protocol::WRITER_VERSION => Err(SyncError::UpgradeRequired),
+            HelloAction::Ok => Ok(Some(answer.limits)),
+            HelloAction::Upgrade => Err(SyncError::UpgradeRequired),
+            HelloAction::Revoked => Err(SyncError::Revoked),
+            HelloAction::Reregister => {
+                self.reregister().await?;
+                Ok(None)
+            }
+            HelloAction::Resync => {
+                self.blocking(|store| store.begin_resync()).await??;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes a refused round possible again, or gives the refusal back.
+    async fn recover(&self, error: TransportError) -> Result<(), SyncError> {
+        match error.code() {
+            Some(WireErrorCode::MutationGap | WireErrorCode::DeviceForked) => self.reregister().await,
+            Some(WireErrorCode::EpochChanged | WireErrorCode::HistoryDiverged | WireErrorCode::CursorTooOld) => {
+                Ok(self.blocking(|store| store.begin_resync()).await??)
+            }
+            Some(WireErrorCode::UpgradeRequired) => Err(SyncError::UpgradeRequired),
+            Some(WireErrorCode::DeviceRevoked) => Err(SyncError::Revoked),
+            _ => Err(error.into()),
+        }
+    }
+
+    /// This file was restored or cloned: it goes on as a new replica with the same operations, bases and signatures.
+    async fn reregister(&self) -> Result<(), SyncError> {
+        let identity = self.store.identity();
+        let replica = (self.new_replica)();
+        let kind = match identity.kind {
+            FileKind::Office => ReplicaKind::Office,
+            FileKind::Clinical(_) => ReplicaKind::Clinical,
+        };
+        let request = RegisterReplicaRequest { replica, kind, replaces: Some(identity.replica) };
+        let number = self.session.register_replica(&request).await?;
+        Ok(self.blocking(move |store| store.reregister(replica, number)).await??)
+    }
+
+    async fn push(&self, limits: &Limits, now: Millis, round: &mut Round) -> Result<(), SyncError> {
+        // JSON grows a little in transit; two thirds of the limit leave room for the envelope.
+        let (max_ops, max_bytes) = (limits.push_ops as usize, usize::try_from(limits.push_bytes_raw).unwrap_or(usize::MAX) / 3 * 2);
+        loop {
+            let (groups, state) = self
+                .blocking(move |store| Ok::<_, StorageError>((store.next_groups(max_ops, max_bytes)?, store.sync_state()?)))
+                .await??;
+            if groups.is_empty() {
+                return Ok(());
+            }
+            let request =
+                PushRequest { practice: self.session.identity().practice, replica: state.replica, epoch: state.epoch, groups };
+            let answer: PushResponse = self.session.post("/v1/sync/push", &request).await?;
+            round.pushed += answer.results.len();
+            round.head_seq = answer.head_seq;
+            if answer.results.is_empty() {
+                return Err(TransportError::Unreadable.into());
+            }
+            let acknowledged =
+                self.blocking(move |store| store.acknowledge(&answer.results, &answer.epoch, now)).await??;
+            round.refused += acknowledged.refused;
+            round.changed.extend(acknowledged.changed);
+        }
+    }
+
+    async fn pull(&self, limits: &Limits, round: &mut Round) -> Result<(), SyncError> {
+        loop {
+            let state = self.blocking(|store| store.sync_state()).await??;
+            let resuming = state.cursor.is_some();
+            let request = PullRequest {
+                practice: self.session.identity().practice,
+                replica: state.replica,
+                cursor: state.cursor,
+                have: state.scopes.clone(),
+                max_rows: limits.pull_rows,
+            };
+            let answer: PullResponse = self.session.post("/v1/sync/pull", &request).await?;
+            round.head_seq = answer.head_seq;
+            round.pulled += answer.rows.len();
+            for scope in answer.leave {
+                round.changed.extend(self.blocking(move |store| store.leave_scope(scope)).await??);
+            }
+            let mut start: Option<Cursor> = None;
+            for scope in &answer.enter {
+                let cursor = self.snapshot(*scope, limits, round).await?;
+                start.get_or_insert(cursor);
+            }
+            match start {
+                // A file that starts from a snapshot goes on from the moment before its first page.
+                Some(cursor) if !resuming => self.blocking(move |store| store.set_cursor(&cursor)).await??,
+                _ => {
+                    let (rows, cursor) = (answer.rows, answer.cursor);
+                    let changed = self.blocking(move |store| store.apply_page(&rows, &cursor)).await??;
+                    round.changed.extend(changed);
+                    if !answer.more && start.is_none() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn snapshot(&self, scope: Scope, limits: &Limits, round: &mut Round) -> Result<Cursor, SyncError> {
+        let replica = self.blocking(|store| store.sync_state()).await??.replica;
+        let mut after = None;
+        let mut seen = HashSet::new();
+        let mut first: Option<Cursor> = None;
+        loop {
+            let request = SnapshotRequest {
+                practice: self.session.identity().practice,
+                replica,
+                scope,
+                after: after.take(),
+                max_rows: limits.pull_rows,
+            };
+            let answer: SnapshotResponse = self.session.post("/v1/sync/snapshot", &request).await?;
+            let first = first.get_or_insert(answer.cursor).clone();
+            seen.extend(answer.rows.iter().map(|row| row.key.clone()));
+            round.pulled += answer.rows.len();
+            let rows = answer.rows;
+            round.changed.extend(self.blocking(move |store| store.apply_snapshot_page(&rows)).await??);
+            match answer.after {
+                Some(key) => after = Some(key),
+                None => {
+                    let gone = self.blocking(move |store| store.finish_snapshot(scope, &seen, Removal::AtMostAFifth)).await??;
+                    round.changed.extend(gone);
+                    return Ok(first);
+                }
+            }
+        }
+    }
+
+    /// Runs `work` on the store where blocking is allowed. The one place where this crate crosses from async to blocking code.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> T + Send + 'static) -> Result<T, SyncError> {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|_| SyncError::Interrupted)
+    }
+}
