@@ -1,0 +1,100 @@
+//! Pull: the feed from a cursor on, filtered to what the reader may see.
+
+use caseload_domain::PracticeId;
+use caseload_protocol::checksum::{Leaf, hex};
+use caseload_protocol::cursor::Cursor;
+use caseload_protocol::facts::PracticeHead;
+use caseload_protocol::messages::{PullRequest, PullResponse, WireErrorCode};
+use caseload_protocol::row::Row;
+
+use super::entitlement::{Comparison, Entitlement};
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::state::App;
+use crate::storage::{FeedPage, PageLimit};
+
+/// Gives the next page. A device that holds less than it may hold is told first to take snapshots of the scopes that it gained, a new device
+/// of all of them: rows of a scope are sent by the feed only to who holds that scope.
+pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> Result<PullResponse, ApiError> {
+    caller.own(request.practice)?;
+    // Read before the scan, so that what it names is contained in the scan.
+    let replica = caller.replica(app, request.replica).await?;
+    let head = app.storage.head(caller.practice).await?.ok_or(WireErrorCode::NotFound)?;
+    let after = match &request.cursor {
+        None => 0,
+        Some(cursor) => match refusal_of(app, caller.practice, cursor, &head).await? {
+            None => cursor.seq,
+            Some(code) => return Err(code.into()),
+        },
+    };
+    let entitlement = Entitlement::of(app, caller, &replica).await?;
+    let Comparison { keeps, enter, leave } = entitlement.compare(&request.have);
+    let page = if keeps.is_empty() && !enter.is_empty() {
+        nothing_yet(after, head)
+    } else {
+        app.storage.read_since(caller.practice, after, &keeps, page_limit(app, request.max_rows)).await?
+    };
+    let cursor = cursor(app, caller.practice, &page.head, page.examined, &entitlement).await?;
+    app.metrics.rows(page.rows.len());
+    Ok(PullResponse {
+        rows: page.rows.iter().filter(|row| entitlement.allows(row.scope)).map(Row::to_wire).collect(),
+        cursor,
+        more: page.more,
+        head_seq: page.head.seq,
+        acked: replica.last_op,
+        enter,
+        leave,
+        gc_floor: page.head.gc_floor,
+    })
+}
+
+/// For a device that holds nothing yet, reading the whole feed to leave everything out would be work for nothing.
+fn nothing_yet(after: i64, head: PracticeHead) -> FeedPage {
+    FeedPage { rows: Vec::new(), examined: after, more: head.seq > after, head }
+}
+
+/// Why the service cannot go on from `cursor`, if it cannot.
+pub(super) async fn refusal_of(
+    app: &App,
+    practice: PracticeId,
+    cursor: &Cursor,
+    head: &PracticeHead,
+) -> Result<Option<WireErrorCode>, ApiError> {
+    if cursor.epoch != head.epoch {
+        return Ok(Some(WireErrorCode::EpochChanged));
+    }
+    if cursor.seq < 0 || cursor.seq > head.seq {
+        return Ok(Some(WireErrorCode::HistoryDiverged));
+    }
+    if cursor.seq < head.gc_floor {
+        return Ok(Some(WireErrorCode::CursorTooOld));
+    }
+    let chain = app.storage.chain_at(practice, cursor.seq).await?;
+    let same = chain.is_some_and(|chain| chain_text(&chain) == cursor.chain);
+    Ok((!same).then_some(WireErrorCode::HistoryDiverged))
+}
+
+/// The cursor at `seq`, a state at or before `head`.
+pub(super) async fn cursor(
+    app: &App,
+    practice: PracticeId,
+    head: &PracticeHead,
+    seq: i64,
+    entitlement: &Entitlement,
+) -> Result<Cursor, ApiError> {
+    let chain = if seq == head.seq {
+        head.chain
+    } else {
+        app.storage.chain_at(practice, seq).await?.ok_or(WireErrorCode::Internal)?
+    };
+    Ok(Cursor { epoch: head.epoch.clone(), seq, chain: chain_text(&chain), scopes: entitlement.digest() })
+}
+
+/// How much a page may hold: never more than advertised, never less than one row.
+pub(super) fn page_limit(app: &App, max_rows: u32) -> PageLimit {
+    PageLimit { rows: max_rows.clamp(1, app.limits.pull_rows), bytes: app.limits.pull_bytes }
+}
+
+fn chain_text(chain: &Leaf) -> String {
+    hex(&chain[..8])
+}
