@@ -18,8 +18,8 @@ use anyhow::{Context, Result, bail};
 /// The process groups that are to end with this program.
 static GROUPS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// How long a group may take to end by itself after it was asked to.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a group may take to end by itself after it was asked to. A test program may have to end servers of its own first.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long the last processes of a group may outlive its leader before that counts as left behind.
 const FAREWELL: Duration = Duration::from_secs(3);
