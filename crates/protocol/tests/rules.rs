@@ -346,7 +346,7 @@ fn a_draft_edited_elsewhere_after_signing_becomes_a_conflict_and_the_signed_text
 }
 
 #[test]
-fn nobody_signs_in_anothers_name() {
+fn nobody_signs_in_the_name_of_another() {
     let mut clinic = Clinic::with_note();
     let forged = clinic.push_from(1, vec![patch("session_note", 5, 1, clinic::signature(clinic::OTHER))]);
     assert_eq!(forged[0].why, Some(Refusal::Forbidden));
