@@ -103,16 +103,25 @@ class AppState {
       this.leave();
     } catch (failure) {
       this.failure = failure as Failure;
+      this.notice(this.failure);
     }
   }
 
-  /** Takes every screen down and loads the page anew: what was on them is in no variable any more. */
+  /** A command was refused because nobody is signed in any more: the screens must not stay up. */
+  notice(failure: Failure) {
+    if (failure.code === "locked" && this.status?.phase === "unlocked") this.leave();
+  }
+
+  /**
+   * Takes every screen down and loads the page anew: what was on them is in no variable any more. The address stays, ids
+   * alone, so that the same person finds her place again.
+   */
   leave() {
     if (this.leaving) return;
     this.leaving = true;
     this.notices = [];
     this.spoken = "";
-    history.replaceState(null, "", "#/unlock");
+    history.replaceState(null, "", window.location.hash.split("?")[0] || "#/unlock");
     setTimeout(() => window.location.reload(), 0);
   }
 
@@ -131,7 +140,7 @@ class AppState {
   /** A short notice, spoken too, with an optional way back. */
   tell(text: string, undo?: () => Promise<unknown>) {
     const notice: Notice = { id: this.nextNotice++, text, undo };
-    this.notices = [...this.notices.slice(-2), notice];
+    this.notices = [...this.notices.slice(-1), notice];
     this.say(text);
     setTimeout(() => this.dismiss(notice.id), noticeMillis);
   }

@@ -1,5 +1,6 @@
 // Reading for a screen: keeps what is shown while it asks again, and says "slow" only after 300 ms.
 import { backend, type EntityType, type Failure } from "$lib/backend";
+import { app } from "./app.svelte";
 
 const slowAfterMillis = 300;
 
@@ -46,6 +47,7 @@ export class Loaded<T> {
       if (mine === this.asked) this.set(data);
     } catch (failure) {
       if (mine === this.asked) this.failure = failure as Failure;
+      app.notice(failure as Failure);
     } finally {
       clearTimeout(timer);
       this.slow = false;

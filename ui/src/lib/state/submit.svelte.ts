@@ -1,6 +1,7 @@
 // One attempt of a form or a button: busy, failed with what, or done.
 import type { Failure, FieldProblem } from "$lib/backend";
 import { problemWords } from "$lib/i18n/errors";
+import { app } from "./app.svelte";
 
 export class Attempt {
   busy = $state(false);
@@ -15,6 +16,7 @@ export class Attempt {
       return await work();
     } catch (failure) {
       this.failure = failure as Failure;
+      app.notice(this.failure);
       return null;
     } finally {
       this.busy = false;
