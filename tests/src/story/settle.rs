@@ -1,0 +1,133 @@
+//! What only a person can decide, decided in the window, and proof that everyone has the same in the end.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Story;
+use super::apart::{DESKS_PHONE, THERAPISTS_PHONE};
+use super::join::everything_shared;
+use crate::desktop::{Desktop, LIMIT};
+use crate::display::Display;
+use crate::processes::{Running, wait_for};
+use crate::programs::built;
+
+impl Story {
+    pub(super) fn settle_the_phone(&self) -> Result<()> {
+        let window = &self.therapist;
+        window.go("/sync")?;
+        window.see("conflict")?;
+        ensure!(
+            window.attribute("conflict", "data-unit")?.as_deref() == Some("phone"),
+            "the phone number is what was typed twice"
+        );
+        ensure!(window.count("conflict")? == 1, "nothing else was typed twice");
+        let values = [window.text("conflict-value-a")?, window.text("conflict-value-b")?];
+        for phone in [DESKS_PHONE, THERAPISTS_PHONE] {
+            ensure!(
+                values.iter().any(|value| value.contains(phone)),
+                "the conflict shows {values:?}"
+            );
+        }
+        window.picture("18-conflict")?;
+        let letter = if values[0].contains(DESKS_PHONE) { "a" } else { "b" };
+        window.click(&format!("conflict-keep-{letter}"))?;
+        window.see("conflicts-none")?;
+        self.share_both()?;
+        for window in [window, self.desk()?] {
+            window.go(&format!("/clients/{}/overview", self.first.id))?;
+            window.reads("overview-phone", |text| text.contains(DESKS_PHONE))?;
+            window.go("/sync")?;
+            window.see("conflicts-none")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn settle_the_clash(&self) -> Result<()> {
+        let (therapist, desk) = (&self.therapist, self.desk()?);
+        for window in [therapist, desk] {
+            window.go(&format!("/calendar/day?date={}", self.days[2]))?;
+            window.until("one placed and one contested appointment", || {
+                let script = "return [...document.querySelectorAll('[data-testid=event]')].map((each) => each.dataset.placement).sort().join()";
+                let found = window.run(script, &[])?;
+                Ok((found.as_str() == Some("contested,placed")).then_some(()))
+            })?;
+        }
+        therapist.picture("18-clash-in-calendar")?;
+        desk.go("/sync")?;
+        desk.see("clash")?;
+        ensure!(desk.count("clash")? == 1, "there is one clash");
+        let sides = [
+            desk.attribute("clash-a", "data-appointment")?,
+            desk.attribute("clash-b", "data-appointment")?,
+        ];
+        for appointment in &self.appointments[3..] {
+            ensure!(sides.contains(&Some(appointment.clone())), "both bookings are shown");
+        }
+        desk.picture("18-clash")?;
+        desk.click("clash-move-b-0")?;
+        desk.see("clashes-none")?;
+        self.share_both()?;
+        for window in [therapist, desk] {
+            window.go("/sync")?;
+            window.see("clashes-none")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn compare(&self) -> Result<()> {
+        let (therapist, desk) = (&self.therapist, self.desk()?);
+        self.share_both()?;
+        for (window, kinds) in [(therapist, &["office", "clinical"][..]), (desk, &["office"][..])] {
+            window.go("/sync")?;
+            window.click("checksum")?;
+            for kind in kinds {
+                let equal = window.attribute(&format!("checksum-equal-{kind}"), "data-equal")?;
+                ensure!(
+                    equal.as_deref() == Some("true"),
+                    "the {kind} records differ from the service's"
+                );
+            }
+            window.picture("18-checksum")?;
+        }
+        ensure!(!desk.has("checksum-clinical")?, "the desk holds no clinical records");
+        let (hers, theirs) = (therapist.text("checksum-office")?, desk.text("checksum-office")?);
+        ensure!(
+            hers.len() == 64 && hers == theirs,
+            "the desktops' sums differ: {hers} and {theirs}"
+        );
+        Ok(())
+    }
+
+    /// A program that finds its profile in use says so and ends.
+    pub(super) fn start_twice(&self) -> Result<()> {
+        let display = Display::start()?;
+        let mut command = Command::new(built("caseload-desktop")?);
+        display.tell(&mut command);
+        command
+            .env("CASELOAD_PROFILE", self.therapist.folder().join("profile"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut second = Running::start("a second window", &mut command)?;
+        let status = wait_for("the end of a second window", LIMIT, || {
+            second.child().try_wait().context("look after a second window")
+        })?;
+        match status.code() {
+            Some(3) => Ok(()),
+            _ => bail!("a second window ended with {status}"),
+        }
+    }
+
+    fn share_both(&self) -> Result<()> {
+        for window in [&self.therapist, self.desk()?, &self.therapist] {
+            share(window)?;
+        }
+        Ok(())
+    }
+}
+
+fn share(window: &Desktop) -> Result<()> {
+    window.go("/sync")?;
+    window.click("share-now")?;
+    everything_shared(window)
+}
