@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -21,7 +22,7 @@ use crate::terminal::{Stages, say};
 use crate::ui;
 
 /// The service listens here if nobody else does, so that a practice finds it again at the next run.
-const PORT: u16 = 8471;
+const PORT: u16 = 7878;
 
 /// A service on a fresh folder makes its keys first.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -169,6 +170,14 @@ impl Database {
     }
 }
 
+/// Names the MongoDB to a program, or keeps it away from one. By the environment: arguments can be read by everybody on the machine.
+fn tell(command: &mut Command, mongodb: Option<&Database>) {
+    match mongodb {
+        Some(mongodb) => command.env("CASELOAD_MONGODB_URI", mongodb.uri()),
+        None => command.env_remove("CASELOAD_MONGODB_URI"),
+    };
+}
+
 /// Fills the demo folder once, and says the sign-ins every time.
 fn fill(project: &Project, place: &Place) -> Result<()> {
     let sign_ins = place.root.join("sign-ins.txt");
@@ -188,9 +197,7 @@ fn play(project: &Project, mongodb: Option<&Database>) -> Result<()> {
     let display = VirtualDisplay::start()?;
     let mut story = project.command(project.built("story")?);
     display.tell(&mut story);
-    if let Some(mongodb) = mongodb {
-        story.env("CASELOAD_MONGODB_URI", mongodb.uri());
-    }
+    tell(&mut story, mongodb);
     processes::finish("the story", story.arg("--out").arg(project.path("out/story")))
 }
 
@@ -239,9 +246,7 @@ impl Service {
             .arg("--data")
             .arg(&folder)
             .args(["--listen", &format!("127.0.0.1:{port}")]);
-        if let Some(mongodb) = mongodb {
-            command.args(["--mongodb", mongodb.uri()]);
-        }
+        tell(&mut command, mongodb);
         let mut service = Self {
             process: Running::start("the service", &mut command)?,
             port,

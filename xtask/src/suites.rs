@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::display::VirtualDisplay;
-use crate::mongodb::MongoDb;
+use crate::mongodb::{MongoDb, ReplicaSet};
 use crate::packages::{Consent, Purpose, install_missing};
 use crate::processes;
 use crate::project::{Project, in_ci, on_path};
@@ -154,7 +154,12 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "window",
         needs: EVERYTHING,
-        run: window,
+        run: |bench| window(bench, None),
+    },
+    Suite {
+        name: "window-mongodb",
+        needs: EVERYTHING,
+        run: window_on_mongodb,
     },
     Suite {
         name: "deny",
@@ -321,17 +326,37 @@ fn scenarios(bench: &Workbench) -> Result<Verdict> {
     bench.cargo_test(&["--test", "*"])
 }
 
-/// Plays the story in the real window, on a display of its own.
-fn window(bench: &Workbench) -> Result<Verdict> {
+/// Plays the story in the real window, on a display of its own; the service keeps its data in SQLite or in this MongoDB.
+fn window(bench: &Workbench, mongodb: Option<&str>) -> Result<Verdict> {
     build(bench)?;
     let display = VirtualDisplay::start()?;
     let mut story = bench.project.command(bench.project.built("story")?);
     bench.isolate(&mut story);
     display.tell(&mut story);
+    let pictures = match mongodb {
+        Some(uri) => {
+            story.env("CASELOAD_MONGODB_URI", uri);
+            "out/story-mongodb"
+        }
+        None => {
+            story.env_remove("CASELOAD_MONGODB_URI");
+            "out/story"
+        }
+    };
     passed(processes::finish(
         "the story",
-        story.arg("--out").arg(bench.project.path("out/story")),
+        story.arg("--out").arg(bench.project.path(pictures)),
     ))
+}
+
+fn window_on_mongodb(bench: &Workbench) -> Result<Verdict> {
+    match bench.mongodb.as_ref().context("the suite asks for MongoDB")? {
+        MongoDb::Uri(uri) => window(bench, Some(uri)),
+        MongoDb::Program(program) => {
+            let set = ReplicaSet::start(program, &bench.home.folder("mongodb"))?;
+            window(bench, Some(set.uri()))
+        }
+    }
 }
 
 /// Folders that stand in for the ones a person has; removed in the end.
@@ -356,6 +381,10 @@ impl TestHome {
                 .with_context(|| format!("protect {}", folder.display()))?;
         }
         Ok(Self(root))
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 
     fn tell(&self, command: &mut Command) {
