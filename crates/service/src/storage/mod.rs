@@ -7,8 +7,13 @@
 //! Clinical content is sealed at rest under a key per practice. Nothing here reads a clock or draws a random id: instants
 //! and ids are arguments.
 
+mod content;
 mod error;
+mod heads;
+pub mod mongo;
 mod records;
+mod sealing;
+pub mod sqlite;
 
 use async_trait::async_trait;
 use caseload_domain::{ClientId, DeviceId, EntityKey, PracticeId, ReplicaId, Scope, UserId};

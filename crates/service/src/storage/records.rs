@@ -12,6 +12,8 @@ use caseload_protocol::row::Row;
 use caseload_vault::PublicKey;
 use serde_json::Value;
 
+use super::error::StorageError;
+
 /// A practice to be created.
 #[derive(Clone, Debug)]
 pub struct NewPractice {
@@ -179,6 +181,14 @@ pub struct Replica {
     pub last_op: Option<LastOp>,
 }
 
+impl Replica {
+    /// Whether `new` asks for this very file: an office file belongs to its computer, a clinical one to a person on it.
+    pub(super) fn is_owned_like(&self, new: &NewReplica) -> bool {
+        let same_person = self.kind == ReplicaKind::Office || self.user == new.user;
+        self.kind == new.kind && self.device == new.device && same_person
+    }
+}
+
 /// One push.
 #[derive(Clone, Debug)]
 pub struct PushBatch {
@@ -243,6 +253,14 @@ pub struct LeafEntry {
     pub rev: i64,
     /// Its leaf.
     pub leaf: Leaf,
+}
+
+impl LeafEntry {
+    /// The leaf of a row, computed from its content.
+    pub(super) fn of(row: Row) -> Result<Self, StorageError> {
+        let leaf = row.leaf().map_err(|_| StorageError::Unreadable("a document"))?;
+        Ok(Self { key: row.key, rev: row.rev, leaf })
+    }
 }
 
 /// The leaves of some scopes at one state.

@@ -1,0 +1,100 @@
+//! The content of rows and operations as both storages keep it: readable for the office, sealed for everything clinical.
+
+use std::collections::BTreeMap;
+
+use caseload_domain::{ClientId, Document, EntityKey, ReplicaId, Role, Scope, UserId};
+use caseload_protocol::decide::OpRecord;
+use caseload_protocol::row::{Row, UnitMark};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::error::StorageError;
+use super::sealing::PracticeKey;
+
+/// The marks of the units that one replica wrote at one revision. Most rows have a single one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Writing(pub(super) i64, pub(super) ReplicaId, pub(super) Vec<String>);
+
+/// Marks, gathered by revision and replica.
+pub(super) fn gather(marks: &BTreeMap<String, UnitMark>) -> Vec<Writing> {
+    let mut gathered: BTreeMap<(i64, ReplicaId), Vec<String>> = BTreeMap::new();
+    for (unit, mark) in marks {
+        gathered.entry((mark.r, mark.by)).or_default().push(unit.clone());
+    }
+    gathered.into_iter().map(|((r, by), units)| Writing(r, by, units)).collect()
+}
+
+/// Undoes [`gather`].
+pub(super) fn spread(writings: Vec<Writing>) -> BTreeMap<String, UnitMark> {
+    writings
+        .into_iter()
+        .flat_map(|Writing(r, by, units)| units.into_iter().map(move |unit| (unit, UnitMark { r, by })))
+        .collect()
+}
+
+/// What is sealed of a row.
+#[derive(Deserialize)]
+struct Sealed {
+    doc: Document,
+    marks: Vec<Writing>,
+}
+
+/// Content and marks of a clinical row, sealed.
+pub(super) fn seal(key: &PracticeKey, row: &Row) -> Result<Vec<u8>, StorageError> {
+    let doc = canonical(&row.doc)?;
+    let marks = serde_json::to_vec(&gather(&row.marks)).map_err(|error| StorageError::Failed(error.into()))?;
+    let plain = Zeroizing::new([b"{\"doc\":".as_slice(), &doc, b",\"marks\":", &marks, b"}"].concat());
+    Ok(key.seal_row(&row.key, &plain))
+}
+
+/// Undoes [`seal`].
+pub(super) fn open(key: &PracticeKey, row: &EntityKey, sealed: &[u8]) -> Result<(Document, BTreeMap<String, UnitMark>), StorageError> {
+    let plain = key.open_row(row, sealed)?;
+    let Sealed { doc, marks } = serde_json::from_slice(&plain).map_err(|_| StorageError::Unreadable("a sealed row"))?;
+    Ok((doc, spread(marks)))
+}
+
+/// The canonical bytes of a document that was decided.
+pub(super) fn canonical(document: &Document) -> Result<Zeroizing<Vec<u8>>, StorageError> {
+    document.canonical().map(Zeroizing::new).map_err(|error| StorageError::Failed(error.into()))
+}
+
+/// An operation as it is kept in the history.
+pub(super) enum KeptOp {
+    /// JSON text.
+    Open(String),
+    /// Its JSON text, sealed.
+    Sealed(Vec<u8>),
+}
+
+/// The operation of `record`, sealed when what it changed is clinical or unknown.
+pub(super) fn keep_op(key: &PracticeKey, record: &OpRecord) -> Result<KeptOp, StorageError> {
+    let json = serde_json::to_string(&record.op).map_err(|error| StorageError::Failed(error.into()))?;
+    if !record.scope.is_clinical() {
+        return Ok(KeptOp::Open(json));
+    }
+    let json = Zeroizing::new(json);
+    Ok(KeptOp::Sealed(key.seal_op(record.replica, record.result.number, record.result.op_id, json.as_bytes())))
+}
+
+/// The therapist under whom a row is found as a care relationship that gives access.
+pub(super) fn carer(row: &Row) -> Option<UserId> {
+    let gives_access = row.key.kind.as_str() == "care_relationship"
+        && !row.deleted
+        && matches!(row.doc.text("status", "state"), Some("active" | "paused"));
+    if gives_access { row.doc.text("parties", "therapist")?.parse().ok() } else { None }
+}
+
+/// The client of a care relationship.
+pub(super) fn cared_for(document: &Document) -> Option<ClientId> {
+    document.text("parties", "client")?.parse().ok()
+}
+
+pub(super) fn parse_scope(text: &str) -> Result<Scope, StorageError> {
+    Scope::parse(text).ok_or(StorageError::Unreadable("a scope"))
+}
+
+pub(super) fn parse_role(text: &str) -> Result<Role, StorageError> {
+    serde_json::from_value(Value::from(text)).map_err(|_| StorageError::Unreadable("a role"))
+}

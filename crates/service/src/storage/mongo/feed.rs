@@ -1,0 +1,224 @@
+//! What devices read: the feed, snapshots, leaves, the chain. Always with read concern majority or a snapshot, never what a failover could
+//! take back.
+
+use caseload_domain::{ClientId, Document as Content, EntityKey, OpId, PracticeId, ReplicaId, Scope, UserId};
+use caseload_protocol::checksum::Leaf;
+use caseload_protocol::facts::PracticeHead;
+use caseload_protocol::row::Row;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::{Client, Collection, Database};
+
+use super::documents::{Members as _, content_of, id, to_head, to_row};
+use super::failure::is_snapshot_gone;
+use super::push::by_keys;
+use super::schema;
+use crate::storage::content;
+use crate::storage::error::StorageError;
+use crate::storage::records::{FeedPage, HistoryEntry, LeafEntry, Leaves, PageLimit, SnapshotPage};
+use crate::storage::sealing::PracticeKey;
+
+fn entities(database: &Database) -> Collection<RawDocumentBuf> {
+    database.collection(schema::ENTITIES)
+}
+
+pub(super) async fn head(database: &Database, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError> {
+    let found = database.collection::<Document>(schema::PRACTICES).find_one(doc! { "p": id(practice.uuid()) }).await?;
+    found.as_ref().map(to_head).transpose()
+}
+
+async fn known_head(database: &Database, practice: PracticeId) -> Result<PracticeHead, StorageError> {
+    head(database, practice).await?.ok_or(StorageError::UnknownPractice)
+}
+
+/// The head is read before the scan and the scan ends at it: a row that moves on meanwhile is met again in the next page.
+pub(super) async fn since(
+    database: &Database,
+    key: &PracticeKey,
+    practice: PracticeId,
+    after_seq: i64,
+    scopes: &[Scope],
+    limit: PageLimit,
+) -> Result<FeedPage, StorageError> {
+    let head = known_head(database, practice).await?;
+    let filter = doc! { "p": id(practice.uuid()), "seq": { "$gt": after_seq, "$lte": head.seq } };
+    let wanted = i64::from(limit.rows.max(1));
+    let mut found = entities(database).find(filter).sort(doc! { "seq": 1 }).limit(wanted).await?;
+    let (mut page, mut examined, mut count, mut bytes) = (Vec::new(), after_seq, 0, 0);
+    while found.advance().await? {
+        if bytes >= limit.bytes && count > 0 {
+            return Ok(FeedPage { rows: page, examined, more: true, head });
+        }
+        let raw = found.current();
+        let seq = raw.get_i64("seq").map_err(|_| StorageError::Unreadable("seq"))?;
+        let scope = raw.get_str("scope").map_err(|_| StorageError::Unreadable("scope"))?;
+        (examined, count) = (seq, count + 1);
+        if scopes.contains(&content::parse_scope(scope)?) {
+            bytes += size(raw.as_bytes());
+            page.push(to_row(key, raw)?);
+        }
+    }
+    let more = count >= wanted && examined < head.seq;
+    let examined = if more { examined } else { examined.max(head.seq) };
+    Ok(FeedPage { rows: page, examined, more, head })
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+pub(super) async fn chain_at(database: &Database, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError> {
+    let Some(head) = head(database, practice).await?.filter(|head| (0..=head.seq).contains(&seq)) else { return Ok(None) };
+    if seq == head.seq {
+        return Ok(Some(head.chain));
+    }
+    let filter = doc! { "p": id(practice.uuid()), "last_seq": { "$exists": true, "$lte": seq } };
+    let ops = database.collection::<Document>(schema::OPS);
+    let last = ops.find_one(filter).sort(doc! { "last_seq": -1 }).projection(doc! { "_id": 0, "chain": 1 }).await?;
+    last.map_or(Ok(Some([0; 32])), |last| last.fixed("chain").map(Some))
+}
+
+pub(super) async fn snapshot(
+    database: &Database,
+    key: &PracticeKey,
+    practice: PracticeId,
+    scope: Scope,
+    after: Option<&EntityKey>,
+    limit: PageLimit,
+) -> Result<SnapshotPage, StorageError> {
+    let head = known_head(database, practice).await?;
+    let mut filter = doc! { "p": id(practice.uuid()), "scope": scope.to_string() };
+    if let Some(after) = after {
+        let (kind, last) = (after.kind.as_str(), id(after.id.uuid()));
+        filter.insert("$or", vec![doc! { "t": { "$gt": kind } }, doc! { "t": kind, "id": { "$gt": last } }]);
+    }
+    let wanted = limit.rows.max(1);
+    let one_more = i64::from(wanted) + 1;
+    let mut found = entities(database).find(filter).sort(doc! { "t": 1, "id": 1 }).limit(one_more).await?;
+    let (mut page, mut bytes): (Vec<Row>, u64) = (Vec::new(), 0);
+    while found.advance().await? {
+        if u32::try_from(page.len()) == Ok(wanted) || (bytes >= limit.bytes && !page.is_empty()) {
+            return Ok(SnapshotPage { rows: page, more: true, head });
+        }
+        bytes += size(found.current().as_bytes());
+        page.push(to_row(key, found.current())?);
+    }
+    Ok(SnapshotPage { rows: page, more: false, head })
+}
+
+/// Everything at one state, in a session that reads a snapshot. A state may not be readable for a moment after a collection was made; then
+/// a newer one is taken.
+pub(super) async fn leaves(
+    client: &Client,
+    database: &Database,
+    key: &PracticeKey,
+    practice: PracticeId,
+    scopes: &[Scope],
+) -> Result<Leaves, StorageError> {
+    loop {
+        match leaves_at_one_state(client, database, key, practice, scopes).await {
+            Err(ReadFailure::Server(error)) if is_snapshot_gone(&error) => tokio::task::yield_now().await,
+            Err(ReadFailure::Server(error)) => return Err(error.into()),
+            Err(ReadFailure::Storage(error)) => return Err(error),
+            Ok(leaves) => return Ok(leaves),
+        }
+    }
+}
+
+enum ReadFailure {
+    Server(mongodb::error::Error),
+    Storage(StorageError),
+}
+
+impl From<mongodb::error::Error> for ReadFailure {
+    fn from(error: mongodb::error::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<StorageError> for ReadFailure {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+async fn leaves_at_one_state(
+    client: &Client,
+    database: &Database,
+    key: &PracticeKey,
+    practice: PracticeId,
+    scopes: &[Scope],
+) -> Result<Leaves, ReadFailure> {
+    let mut session = client.start_session().snapshot(true).await?;
+    let practices = database.collection::<Document>(schema::PRACTICES);
+    let found = practices.find_one(doc! { "p": id(practice.uuid()) }).session(&mut session).await?;
+    let head = to_head(&found.ok_or(StorageError::UnknownPractice)?)?;
+    let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+    let filter = doc! { "p": id(practice.uuid()), "scope": { "$in": scopes } };
+    let mut rows = entities(database).find(filter).session(&mut session).await?;
+    let mut entries = Vec::new();
+    while rows.advance(&mut session).await? {
+        entries.push(LeafEntry::of(to_row(key, rows.current())?)?);
+    }
+    entries.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(Leaves { seq: head.seq, entries })
+}
+
+pub(super) async fn fetch(
+    database: &Database,
+    key: &PracticeKey,
+    practice: PracticeId,
+    keys: &[EntityKey],
+) -> Result<Vec<Row>, StorageError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = entities(database).find(by_keys(practice, keys)).await?;
+    let mut rows = std::collections::HashMap::new();
+    while found.advance().await? {
+        let row = to_row(key, found.current())?;
+        rows.insert(row.key.clone(), row);
+    }
+    Ok(keys.iter().filter_map(|key| rows.remove(key)).collect())
+}
+
+pub(super) async fn care(database: &Database, practice: PracticeId, therapist: UserId) -> Result<Vec<ClientId>, StorageError> {
+    let filter = doc! { "p": id(practice.uuid()), "care": { "$exists": true, "$eq": id(therapist.uuid()) } };
+    let relationships = database.collection::<Document>(schema::ENTITIES);
+    let mut found = relationships.find(filter).projection(doc! { "_id": 0, "doc": 1 }).await?;
+    let mut clients = Vec::new();
+    while found.advance().await? {
+        let relationship: Content = content_of(found.deserialize_current()?)?;
+        clients.extend(content::cared_for(&relationship));
+    }
+    clients.sort();
+    Ok(clients)
+}
+
+pub(super) async fn history(
+    database: &Database,
+    practice: PracticeId,
+    after_seq: i64,
+    limit: u32,
+) -> Result<Vec<HistoryEntry>, StorageError> {
+    let filter = doc! { "p": id(practice.uuid()), "last_seq": { "$exists": true, "$gt": after_seq } };
+    let ops = database.collection::<Document>(schema::OPS);
+    let mut found = ops
+        .find(filter)
+        .sort(doc! { "last_seq": 1 })
+        .limit(i64::from(limit))
+        .projection(doc! { "_id": 0, "op": 0, "sealed": 0, "result": 0 })
+        .await?;
+    let mut entries = Vec::new();
+    while found.advance().await? {
+        let op: Document = found.deserialize_current()?;
+        entries.push(HistoryEntry {
+            op_id: OpId::new(op.uuid("op_id")?),
+            replica: ReplicaId::new(op.uuid("replica")?),
+            first_seq: op.integer("first_seq")?,
+            last_seq: op.integer("last_seq")?,
+            leaves: op.blob("leaves")?.as_chunks().0.to_vec(),
+            chain: op.fixed("chain")?,
+        });
+    }
+    Ok(entries)
+}

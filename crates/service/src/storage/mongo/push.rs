@@ -1,0 +1,229 @@
+//! One push: the practice's record first, then the rounds of reads, the decision, and one bulk command per collection.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use caseload_domain::{EntityKey, OpId, PracticeId, ReplicaId};
+use caseload_protocol::decide::{DecideLimits, Decision, decide_batch};
+use caseload_protocol::facts::{self, Facts, Reads, Receipt};
+use caseload_protocol::messages::OpResult;
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::options::ReturnDocument;
+use mongodb::{ClientSession, Collection, Database};
+
+use super::accounts::{replica_filter, to_replica};
+use super::documents::{Members as _, id, of_op, of_row, to_head, to_row};
+use super::schema;
+use super::transaction::{Undone, Work};
+use crate::storage::error::{PushError, StorageError};
+use crate::storage::records::{PushAnswer, PushBatch};
+use crate::storage::sealing::PracticeKey;
+
+/// The deciding and writing of one push.
+pub(super) struct Push<'a> {
+    pub(super) database: &'a Database,
+    pub(super) key: PracticeKey,
+    pub(super) practice: PracticeId,
+    pub(super) batch: PushBatch,
+    pub(super) limits: DecideLimits,
+}
+
+/// A decision with its rows and operations as they will be stored.
+struct Prepared {
+    decision: Decision,
+    new: Vec<Document>,
+    changed: Vec<Document>,
+    ops: Vec<Document>,
+}
+
+#[async_trait]
+impl Work for Push<'_> {
+    type Done = PushAnswer;
+    type Refusal = PushError;
+
+    async fn attempt(&self, session: &mut ClientSession) -> Result<PushAnswer, Undone<PushError>> {
+        let mut facts = self.begin(session).await?;
+        self.read(session, facts::first_round(&self.batch.groups), &mut facts).await?;
+        let second = facts::second_round(self.batch.replica, &self.batch.groups, &facts);
+        self.read(session, second, &mut facts).await?;
+        let third = facts::third_round(&self.batch.groups, &facts);
+        self.read(session, third, &mut facts).await?;
+        let prepared = self.decide(facts).await?;
+        self.write(session, &prepared).await?;
+        let Decision { head, results, .. } = prepared.decision;
+        Ok(PushAnswer { results, epoch: head.epoch, head_seq: head.seq })
+    }
+}
+
+impl Push<'_> {
+    fn collection(&self, name: &str) -> Collection<Document> {
+        self.database.collection(name)
+    }
+
+    /// Takes the practice's record, which makes every other writer of the practice wait or try again, and reads what is known of the
+    /// sender. The record has to change for that: a command that changes nothing takes no lock.
+    async fn begin(&self, session: &mut ClientSession) -> Result<Facts, Undone<PushError>> {
+        let practice = self
+            .collection(schema::PRACTICES)
+            .find_one_and_update(doc! { "p": id(self.practice.uuid()) }, doc! { "$inc": { "lock_gen": 1_i64 } })
+            .return_document(ReturnDocument::After)
+            .session(&mut *session)
+            .await?;
+        let practice = practice.ok_or(Undone::Refused(PushError::Storage(StorageError::UnknownPractice)))?;
+        let head = to_head(&practice).map_err(storage)?;
+        if self.batch.epoch.as_ref().is_some_and(|epoch| *epoch != head.epoch) {
+            return Err(Undone::Refused(PushError::EpochChanged));
+        }
+        let replica = self
+            .collection(schema::REPLICAS)
+            .find_one(replica_filter(self.practice, self.batch.replica))
+            .session(&mut *session)
+            .await?;
+        let replica = to_replica(&replica.ok_or(Undone::Refused(PushError::UnknownReplica))?).map_err(storage)?;
+        let last = replica.last_op.as_ref().map_or(0, |op| op.number);
+        let receipts = self.receipts(session, last).await?;
+        Ok(Facts { head, last_op: replica.last_op, receipts, rows: HashMap::new() })
+    }
+
+    /// The first receipts of all operations, and the sender's own ones of those that it sends again.
+    async fn receipts(&self, session: &mut ClientSession, last: i64) -> Result<HashMap<OpId, Vec<Receipt>>, Undone<PushError>> {
+        let groups = self.batch.groups.iter().map(|verified| &verified.group);
+        let ids: Vec<Bson> = groups.clone().flat_map(|group| &group.ops).map(|op| id(op.op_id.uuid())).collect();
+        let p = id(self.practice.uuid());
+        let mut receipts = HashMap::new();
+        let first = doc! { "p": p.clone(), "first": true, "op_id": { "$in": ids.clone() } };
+        self.add_receipts(session, first, &mut receipts).await?;
+        let lowest = groups.map(|group| group.first_mut).min().unwrap_or(i64::MAX);
+        if lowest <= last {
+            let again = doc! {
+                "p": p, "replica": id(self.batch.replica.uuid()), "mut": { "$gte": lowest, "$lte": last },
+                "op_id": { "$in": ids }, "first": false,
+            };
+            self.add_receipts(session, again, &mut receipts).await?;
+        }
+        Ok(receipts)
+    }
+
+    async fn add_receipts(
+        &self,
+        session: &mut ClientSession,
+        filter: Document,
+        receipts: &mut HashMap<OpId, Vec<Receipt>>,
+    ) -> Result<(), Undone<PushError>> {
+        let ops = self.collection(schema::OPS);
+        let mut found =
+            ops.find(filter).projection(doc! { "_id": 0, "replica": 1, "result": 1 }).session(&mut *session).await?;
+        while let Some(receipt) = found.next(&mut *session).await.transpose()? {
+            let replica = ReplicaId::new(receipt.uuid("replica").map_err(storage)?);
+            let result: OpResult = serde_json::from_str(receipt.text("result").map_err(storage)?)
+                .map_err(|_| storage(StorageError::Unreadable("a receipt")))?;
+            receipts.entry(result.op_id).or_default().push(Receipt { replica, result });
+        }
+        Ok(())
+    }
+
+    async fn read(&self, session: &mut ClientSession, reads: Reads, facts: &mut Facts) -> Result<(), Undone<PushError>> {
+        if !reads.keys.is_empty() {
+            self.add_rows(session, by_keys(self.practice, &reads.keys), facts).await?;
+        }
+        if !reads.slots.is_empty() {
+            let slots: Vec<&String> = reads.slots.iter().collect();
+            let filter = doc! { "p": id(self.practice.uuid()), "slots": { "$exists": true, "$in": slots } };
+            self.add_rows(session, filter, facts).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_rows(&self, session: &mut ClientSession, filter: Document, facts: &mut Facts) -> Result<(), Undone<PushError>> {
+        let entities = self.database.collection::<RawDocumentBuf>(schema::ENTITIES);
+        let mut found = entities.find(filter).session(&mut *session).await?;
+        while found.advance(&mut *session).await? {
+            let row = to_row(&self.key, found.current()).map_err(storage)?;
+            facts.rows.insert(row.key.clone(), row);
+        }
+        Ok(())
+    }
+
+    /// Decides and seals, off the async threads: a full batch takes a while.
+    async fn decide(&self, facts: Facts) -> Result<Prepared, Undone<PushError>> {
+        let (key, practice, limits) = (self.key.clone(), self.practice, self.limits);
+        let (replica, groups) = (self.batch.replica, Arc::clone(&self.batch.groups));
+        let work = move || -> Result<Prepared, PushError> {
+            let known: std::collections::HashSet<EntityKey> = facts.rows.keys().cloned().collect();
+            let decision = decide_batch(facts, replica, &groups, limits)?;
+            let (mut new, mut changed) = (Vec::new(), Vec::new());
+            for row in &decision.rows {
+                let kept = if known.contains(&row.key) { &mut changed } else { &mut new };
+                kept.push(of_row(&key, practice, row)?);
+            }
+            let ops = decision.records.iter().map(|record| of_op(&key, practice, record)).collect::<Result<_, _>>()?;
+            Ok(Prepared { decision, new, changed, ops })
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or(Err(PushError::Storage(StorageError::Unavailable(None)))).map_err(Undone::Refused)
+    }
+
+    async fn write(&self, session: &mut ClientSession, prepared: &Prepared) -> Result<(), Undone<PushError>> {
+        if prepared.ops.is_empty() {
+            return Ok(());
+        }
+        if !prepared.new.is_empty() {
+            self.collection(schema::ENTITIES).insert_many(&prepared.new).session(&mut *session).await?;
+        }
+        if !prepared.changed.is_empty() {
+            self.replace(session, &prepared.changed).await?;
+        }
+        self.collection(schema::OPS).insert_many(&prepared.ops).session(&mut *session).await?;
+        let Decision { head, last_op, .. } = &prepared.decision;
+        let last = doc! { "$set": {
+            "last_mut": last_op.as_ref().map(|op| op.number), "last_op": last_op.as_ref().map(|op| id(op.op_id.uuid())),
+        } };
+        let replica = replica_filter(self.practice, self.batch.replica);
+        self.collection(schema::REPLICAS).update_one(replica, last).session(&mut *session).await?;
+        let moved = doc! { "$set": {
+            "seq": head.seq, "chain": super::documents::bytes(head.chain), "client_number": head.client_number,
+        } };
+        let practice = doc! { "p": id(self.practice.uuid()) };
+        self.collection(schema::PRACTICES).update_one(practice, moved).session(&mut *session).await?;
+        Ok(())
+    }
+
+    /// Replaces many rows in one command.
+    async fn replace(&self, session: &mut ClientSession, rows: &[Document]) -> Result<(), Undone<PushError>> {
+        let statement = |row: &Document| -> Result<Document, StorageError> {
+            let key = doc! { "p": id(row.uuid("p")?), "t": row.text("t")?, "id": id(row.uuid("id")?) };
+            Ok(doc! { "q": key, "u": row })
+        };
+        let updates = rows.iter().map(statement).collect::<Result<Vec<_>, _>>().map_err(storage)?;
+        let answer =
+            self.database.run_command(doc! { "update": schema::ENTITIES, "updates": updates }).session(&mut *session).await?;
+        // The command itself succeeds when single statements of it fail.
+        let replaced = answer.get_i32("n").map_or(0, i64::from);
+        if answer.contains_key("writeErrors") || usize::try_from(replaced) != Ok(rows.len()) {
+            return Err(storage(StorageError::Failed("a row was not replaced".into())));
+        }
+        Ok(())
+    }
+}
+
+/// The rows of many keys, whatever their types.
+pub(super) fn by_keys<'a>(practice: PracticeId, keys: impl IntoIterator<Item = &'a EntityKey>) -> Document {
+    let p = id(practice.uuid());
+    let mut kinds: BTreeMap<&str, Vec<Bson>> = BTreeMap::new();
+    for key in keys {
+        kinds.entry(key.kind.as_str()).or_default().push(id(key.id.uuid()));
+    }
+    let mut branches = kinds.into_iter().map(|(kind, ids)| doc! { "p": p.clone(), "t": kind, "id": { "$in": ids } });
+    match (branches.next(), branches.next()) {
+        (Some(only), None) => only,
+        (first, second) => {
+            let all: Vec<Document> = first.into_iter().chain(second).chain(branches).collect();
+            doc! { "p": p, "$or": all }
+        }
+    }
+}
+
+fn storage(error: StorageError) -> Undone<PushError> {
+    Undone::Refused(PushError::Storage(error))
+}

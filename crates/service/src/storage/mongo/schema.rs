@@ -1,0 +1,101 @@
+//! Collections and their indexes. Every unique index starts with the practice, so that the collections can be sharded by it.
+
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
+use mongodb::options::IndexOptions;
+use mongodb::{Database, IndexModel};
+
+pub(super) const PRACTICES: &str = "practices";
+pub(super) const ACCOUNTS: &str = "accounts";
+pub(super) const DEVICES: &str = "devices";
+pub(super) const ENROLMENTS: &str = "enrolments";
+pub(super) const SESSIONS: &str = "sessions";
+pub(super) const REPLICAS: &str = "replicas";
+pub(super) const ENTITIES: &str = "entities";
+pub(super) const OPS: &str = "ops";
+
+/// Creates what is missing; does nothing when all is there.
+pub(super) async fn prepare(database: &Database) -> Result<(), Error> {
+    for (name, indexes) in indexes() {
+        database.collection::<Document>(name).create_indexes(indexes).await?;
+    }
+    Ok(())
+}
+
+fn indexes() -> [(&'static str, Vec<IndexModel>); 8] {
+    [
+        (PRACTICES, vec![unique(doc! { "p": 1 })]),
+        (ACCOUNTS, vec![unique(doc! { "p": 1, "user": 1 })]),
+        (DEVICES, vec![unique(doc! { "p": 1, "device": 1 })]),
+        (ENROLMENTS, vec![unique(doc! { "p": 1, "id": 1 })]),
+        (
+            SESSIONS,
+            vec![
+                unique(doc! { "p": 1, "family": 1 }),
+                unique(doc! { "p": 1, "access": 1 }),
+                unique(doc! { "p": 1, "refresh": 1 }),
+                plain(doc! { "p": 1, "spent": 1 }),
+                expiring(doc! { "gone_at": 1 }),
+            ],
+        ),
+        (REPLICAS, vec![unique(doc! { "p": 1, "replica": 1 }), unique(doc! { "p": 1, "number": 1 })]),
+        (
+            ENTITIES,
+            vec![
+                unique(doc! { "p": 1, "t": 1, "id": 1 }),
+                unique(doc! { "p": 1, "seq": 1 }),
+                plain(doc! { "p": 1, "scope": 1, "t": 1, "id": 1 }),
+                partial(doc! { "p": 1, "slots": 1 }, doc! { "slots": { "$exists": true } }),
+                partial(doc! { "p": 1, "care": 1 }, doc! { "care": { "$exists": true } }),
+            ],
+        ),
+        (
+            OPS,
+            vec![
+                unique(doc! { "p": 1, "replica": 1, "mut": 1 }),
+                unique_partial(doc! { "p": 1, "op_id": 1 }, doc! { "first": true }),
+                unique_partial(doc! { "p": 1, "last_seq": 1 }, doc! { "last_seq": { "$exists": true } }),
+            ],
+        ),
+    ]
+}
+
+fn plain(keys: Document) -> IndexModel {
+    IndexModel::builder().keys(keys).build()
+}
+
+fn unique(keys: Document) -> IndexModel {
+    IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build()
+}
+
+fn partial(keys: Document, filter: Document) -> IndexModel {
+    IndexModel::builder().keys(keys).options(IndexOptions::builder().partial_filter_expression(filter).build()).build()
+}
+
+fn unique_partial(keys: Document, filter: Document) -> IndexModel {
+    let options = IndexOptions::builder().unique(true).partial_filter_expression(filter).build();
+    IndexModel::builder().keys(keys).options(options).build()
+}
+
+/// The server removes what is past the instant in the key; the service's account needs no right to delete.
+fn expiring(keys: Document) -> IndexModel {
+    IndexModel::builder().keys(keys).options(IndexOptions::builder().expire_after(Duration::ZERO).build()).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unique_index_starts_with_the_practice_and_entities_have_at_most_eight() {
+        for (name, indexes) in indexes() {
+            for index in &indexes {
+                let unique = index.options.as_ref().and_then(|options| options.unique).unwrap_or(false);
+                assert!(!unique || index.keys.keys().next().is_some_and(|key| key == "p"), "{name}: {}", index.keys);
+            }
+            assert!(indexes.len() < 8, "{name}: beside these there is the one over _id");
+        }
+    }
+}
