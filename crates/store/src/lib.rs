@@ -1,1 +1,55 @@
-//! See ARCHITECTURE.md.
+//! The encrypted files of one computer: `office.db` and one `clinical-<user>.db` per clinician.
+//!
+//! Every row holds the document as a person sees it and, while changes wait, the service's version underneath; the rule that joins them is
+//! `doc = rebase(base, waiting operations)` and nothing else. Everything that changes goes through one door, [`Store::write`], which commits
+//! the document, the operation for the service and the audit entry together. A file is opened only after checks that change nothing.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`open`], [`lock`], [`identity`] | files: made, checked, opened by one process |
+//! | [`write`], [`intents`], [`audit`] | the door, what one action does in two files, the chain of who did what |
+//! | [`read`], [`appointments`], [`clients`], [`notes`], [`practice`] | queries, one file per concept |
+//! | [`outbox`], [`pull`], [`check`], [`state`] | the device's half of sharing: what waits, what came, whether both are equal |
+//!
+//! What this crate deliberately does not do: it talks to no network, reads no clock and knows no passphrase.
+
+pub mod appointments;
+pub mod audit;
+pub mod check;
+pub mod clients;
+mod connect;
+pub mod entropy;
+pub mod error;
+mod fold;
+pub mod identity;
+pub mod intents;
+pub mod lock;
+mod migrate;
+pub mod notes;
+pub mod open;
+pub mod outbox;
+pub mod practice;
+mod projections;
+pub mod pull;
+pub mod read;
+mod rows;
+pub mod state;
+mod store;
+pub mod write;
+
+pub use audit::{Action, AuditReport};
+pub use clients::ClientHits;
+pub use entropy::Entropy;
+pub use error::StorageError;
+pub use identity::{FileKind, Identity};
+pub use intents::{Executed, Intent, Step, run_intents};
+pub use lock::{LockError, ProfileLock};
+pub use notes::NoteHit;
+pub use open::{CreateError, KeyProof, OpenError, Opening};
+pub use outbox::{Acknowledged, RefusedGroup, RefusedWhy, Waiting};
+pub use pull::{ApplyError, Removal};
+pub use read::ReadTx;
+pub use rows::Entity;
+pub use state::SyncState;
+pub use store::Store;
+pub use write::{Author, Committed, WriteError, WriteTx};

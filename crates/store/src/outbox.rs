@@ -1,0 +1,566 @@
+//! What waits to be shared: groups of operations in the order in which they were made, immutable from the moment they are first sent, until
+//! the service's answer has come back by a pull.
+//!
+//! An acknowledged operation stays, marked, until the pulled row contains it, so that what a person sees never flickers back. A refused
+//! group leaves the outbox and is kept for a person to decide about.
+
+use std::collections::BTreeSet;
+
+use caseload_domain::time::Millis;
+use caseload_domain::{EntityKey, FieldProblem, GroupId, OpId, ReplicaId, Role, UserId};
+use caseload_protocol::messages::{Group, LastOp, Op, OpKind, OpResult, Outcome, Refusal};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::StorageError;
+use crate::identity::FileKind;
+use crate::read::ReadTx;
+use crate::rows;
+use crate::state::{self, Name};
+use crate::store::Store;
+
+/// How much waits to be shared. Shown to everyone, because it reveals no content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Operations that the service has not acknowledged.
+    pub count: u64,
+    /// When the oldest of them was made.
+    pub oldest: Option<Millis>,
+}
+
+/// Why a group is not at the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedWhy {
+    /// The service refused it.
+    Service(Refusal),
+    /// Written by a newer program than the service or this one understands; still shown as changed.
+    Held,
+    /// Its records left what this person may see before it could be sent.
+    ScopeLeft,
+}
+
+/// A group that the service did not take, kept until a person decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedGroup {
+    /// The group.
+    pub grp: GroupId,
+    /// When it was refused.
+    pub at: Millis,
+    /// Why.
+    pub why: RefusedWhy,
+    /// What was wrong, where the content was invalid.
+    pub fields: Vec<FieldProblem>,
+    /// Who had done it.
+    pub actor: UserId,
+    /// What was to be done.
+    pub ops: Vec<Op>,
+}
+
+/// What an acknowledgement did.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Acknowledged {
+    /// Entities that look different now, or are shared now.
+    pub changed: Vec<EntityKey>,
+    /// Operations that were refused.
+    pub refused: usize,
+    /// Operations that are held until a newer program.
+    pub held: usize,
+}
+
+/// One operation of the outbox.
+pub(crate) struct Waits {
+    pub(crate) op: Op,
+    pub(crate) grp: GroupId,
+    pub(crate) is_new: bool,
+}
+
+/// The operations on one entity that are not contained in its base, oldest first.
+pub(crate) fn waits_on(connection: &Connection, key: &EntityKey) -> Result<Vec<Waits>, StorageError> {
+    let mut statement = connection
+        .prepare_cached("SELECT body, grp, state = 'new' FROM outbox WHERE type = ?1 AND id = ?2 ORDER BY place")?;
+    let mut rows = statement.query(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
+    let mut waits = Vec::new();
+    while let Some(row) = rows.next()? {
+        waits.push(Waits { op: body(row, 0)?, grp: group_id(row, 1)?, is_new: row.get(2)? });
+    }
+    Ok(waits)
+}
+
+pub(crate) fn ops_on(connection: &Connection, key: &EntityKey) -> Result<Vec<Op>, StorageError> {
+    Ok(waits_on(connection, key)?.into_iter().map(|waits| waits.op).collect())
+}
+
+/// Whether the outbox holds nothing at all.
+pub(crate) fn is_empty(connection: &Connection) -> Result<bool, StorageError> {
+    Ok(connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM outbox)", [], |row| row.get(0))?)
+}
+
+/// Appends a group with its operations.
+pub(crate) fn append(connection: &Connection, group: &Group, sealed: bool, at: Millis) -> Result<(), StorageError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO outbox_group (grp, actor, role, origin, origin_mut, first_mut, sig, sealed, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            group.grp.uuid().as_bytes(),
+            group.actor.uuid().as_bytes(),
+            group.role.as_str(),
+            group.origin.uuid().as_bytes(),
+            group.origin_mut,
+            group.first_mut,
+            group.sig,
+            sealed,
+            at.0,
+        ])?;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO outbox (op_id, grp, mut, type, id, body, state, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'new', ?7)",
+    )?;
+    for (number, op) in (group.first_mut..).zip(&group.ops) {
+        statement.execute(params![
+            op.op_id.uuid().as_bytes(),
+            group.grp.uuid().as_bytes(),
+            number,
+            op.key.kind.as_str(),
+            op.key.id.uuid().as_bytes(),
+            text(op)?,
+            at.0,
+        ])?;
+    }
+    Ok(())
+}
+
+/// A group as it is sent, and what decides whether it may still be changed.
+pub(crate) struct StoredGroup {
+    pub(crate) group: Group,
+    pub(crate) sealed: bool,
+    pub(crate) all_new: bool,
+    pub(crate) is_last: bool,
+}
+
+pub(crate) fn load_group(connection: &Connection, grp: GroupId) -> Result<Option<StoredGroup>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT actor, role, origin, origin_mut, first_mut, sig, sealed,
+                NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.grp = outbox_group.grp AND state <> 'new'),
+                first_mut = (SELECT max(first_mut) FROM outbox_group)
+         FROM outbox_group WHERE grp = ?1",
+    )?;
+    let mut rows = statement.query([grp.uuid().as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(StoredGroup {
+        group: Group {
+            grp,
+            actor: UserId::new(Uuid::from_bytes(row.get(0)?)),
+            role: role(row.get_ref(1)?.as_str().unwrap_or_default())?,
+            origin: ReplicaId::new(Uuid::from_bytes(row.get(2)?)),
+            origin_mut: row.get(3)?,
+            first_mut: row.get(4)?,
+            sig: row.get(5)?,
+            ops: group_ops(connection, grp)?,
+        },
+        sealed: row.get(6)?,
+        all_new: row.get(7)?,
+        is_last: row.get(8)?,
+    }))
+}
+
+/// Replaces one unsent operation and the signature of its group.
+pub(crate) fn replace_unsent(connection: &Connection, grp: GroupId, op: &Op, sig: &str) -> Result<(), StorageError> {
+    connection
+        .prepare_cached("UPDATE outbox SET body = ?2 WHERE op_id = ?1 AND state = 'new'")?
+        .execute(params![op.op_id.uuid().as_bytes(), text(op)?])?;
+    connection
+        .prepare_cached("UPDATE outbox_group SET sig = ?2 WHERE grp = ?1")?
+        .execute(params![grp.uuid().as_bytes(), sig])?;
+    Ok(())
+}
+
+/// Groups of which a pull up to a sequence number contains everything. A group goes as a whole: with one operation less its signature would
+/// not verify, should it ever be sent again.
+const CONTAINED: &str = "SELECT grp FROM (SELECT DISTINCT grp FROM outbox WHERE state = 'acked' AND ack_seq <= ?1) AS touched
+     WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.grp = touched.grp AND (state <> 'acked' OR ack_seq > ?1))";
+
+/// Forgets the acknowledged operations that a pull up to `seq` contains; gives the entities that they were about.
+pub(crate) fn release_up_to(connection: &Connection, seq: i64) -> Result<BTreeSet<EntityKey>, StorageError> {
+    let groups: Vec<[u8; 16]> =
+        connection.prepare_cached(CONTAINED)?.query_map([seq], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut released = BTreeSet::new();
+    for grp in groups {
+        let mut statement = connection.prepare_cached("SELECT type, id FROM outbox WHERE grp = ?1")?;
+        let mut rows = statement.query([grp])?;
+        while let Some(row) = rows.next()? {
+            released.insert(rows::key(row, 0)?);
+        }
+        connection.prepare_cached("DELETE FROM outbox WHERE grp = ?1")?.execute([grp])?;
+        connection.prepare_cached("DELETE FROM outbox_group WHERE grp = ?1")?.execute([grp])?;
+    }
+    Ok(released)
+}
+
+/// Acknowledged operations that no pull has brought back are sent again: the service may have lost them.
+pub(crate) fn send_unpulled_again(connection: &Connection) -> Result<(), StorageError> {
+    connection.execute("UPDATE outbox SET state = 'sent', ack_seq = NULL WHERE state = 'acked'", [])?;
+    Ok(())
+}
+
+/// Shows entities anew after their base or their waiting operations changed.
+pub(crate) fn show_again(
+    connection: &Connection,
+    file: FileKind,
+    keys: impl IntoIterator<Item = EntityKey>,
+) -> Result<Vec<EntityKey>, StorageError> {
+    let mut changed = Vec::new();
+    for key in keys {
+        // What was erased with its scope stays away, although an operation on it may still be on its way.
+        let Some(stored) = rows::load(connection, &key)? else { continue };
+        let mirror = stored.mirror();
+        let ops = ops_on(connection, &key)?;
+        if rows::settle(connection, file, &key, Some(&stored), mirror.as_ref(), &ops)? {
+            changed.push(key);
+        }
+    }
+    Ok(changed)
+}
+
+/// Takes unsent groups that touch any of `keys` out of the outbox, keeps them as refused and closes the gap in the numbers behind them. Their
+/// signatures stay valid, because they do not cover the sending replica's numbers.
+pub(crate) fn withdraw_unsent(connection: &Connection, keys: &BTreeSet<EntityKey>, at: Millis) -> Result<(), StorageError> {
+    let mut groups = BTreeSet::new();
+    for key in keys {
+        groups.extend(waits_on(connection, key)?.into_iter().filter(|waits| waits.is_new).map(|waits| waits.grp));
+    }
+    for grp in groups {
+        if load_group(connection, grp)?.is_some_and(|stored| stored.all_new) {
+            refuse(connection, grp, RefusedWhy::ScopeLeft, &[], at)?;
+        }
+    }
+    let sent: Option<i64> = connection.query_row("SELECT max(mut) FROM outbox WHERE state = 'sent'", [], |row| row.get(0))?;
+    let known = state::get::<LastOp>(connection, Name::LastOp)?.map_or(0, |last| last.number);
+    renumber(connection, "state = 'new'", sent.unwrap_or(0).max(known) + 1)
+}
+
+/// Numbers the operations of every group that has one in `which`, from `first` on, in their order, and remembers the next number.
+fn renumber(connection: &Connection, which: &str, first: i64) -> Result<(), StorageError> {
+    let mut next = first;
+    let places: Vec<(i64, [u8; 16])> = connection
+        .prepare(&format!(
+            "SELECT place, grp FROM outbox WHERE grp IN (SELECT grp FROM outbox WHERE {which}) ORDER BY place"
+        ))?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut seen = BTreeSet::new();
+    for (place, grp) in places {
+        connection.prepare_cached("UPDATE outbox SET mut = ?2 WHERE place = ?1")?.execute([place, next])?;
+        if seen.insert(grp) {
+            connection
+                .prepare_cached("UPDATE outbox_group SET first_mut = ?2 WHERE grp = ?1")?
+                .execute(params![grp, next])?;
+        }
+        next += 1;
+    }
+    state::put(connection, Name::NextMut, &next)
+}
+
+/// Moves a whole group out of the outbox; it is kept with the reason.
+fn refuse(
+    connection: &Connection,
+    grp: GroupId,
+    why: RefusedWhy,
+    fields: &[FieldProblem],
+    at: Millis,
+) -> Result<BTreeSet<EntityKey>, StorageError> {
+    let Some(stored) = load_group(connection, grp)? else { return Ok(BTreeSet::new()) };
+    let keys = stored.group.ops.iter().map(|op| op.key.clone()).collect();
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO refused (grp, at, why, fields, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![grp.uuid().as_bytes(), at.0, text(&why)?, text(&fields)?, text(&stored.group)?])?;
+    connection.prepare_cached("DELETE FROM outbox WHERE grp = ?1")?.execute([grp.uuid().as_bytes()])?;
+    connection.prepare_cached("DELETE FROM outbox_group WHERE grp = ?1")?.execute([grp.uuid().as_bytes()])?;
+    Ok(keys)
+}
+
+/// Forgets a refused or held group for good; gives the entities that it was about.
+pub(crate) fn forget(connection: &Connection, grp: GroupId) -> Result<Vec<EntityKey>, StorageError> {
+    let keys = refused_group(connection, grp)?.map(|group| group.ops.into_iter().map(|op| op.key).collect());
+    for statement in [
+        "DELETE FROM refused WHERE grp = ?1",
+        "DELETE FROM outbox_group WHERE grp = ?1 AND EXISTS (SELECT 1 FROM outbox WHERE grp = ?1 AND state = 'held')",
+        "DELETE FROM outbox WHERE grp = ?1 AND state = 'held'",
+    ] {
+        connection.prepare_cached(statement)?.execute([grp.uuid().as_bytes()])?;
+    }
+    Ok(keys.unwrap_or_default())
+}
+
+/// A refused or held group.
+pub(crate) fn refused_group(connection: &Connection, grp: GroupId) -> Result<Option<Group>, StorageError> {
+    let body: Option<String> = connection
+        .prepare_cached("SELECT body FROM refused WHERE grp = ?1")?
+        .query_row([grp.uuid().as_bytes()], |row| row.get(0))
+        .optional()?;
+    if let Some(body) = body {
+        return from_text(&body).map(Some);
+    }
+    let held: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM outbox WHERE grp = ?1 AND state = 'held')")?
+        .query_row([grp.uuid().as_bytes()], |row| row.get(0))?;
+    Ok(if held { load_group(connection, grp)?.map(|stored| stored.group) } else { None })
+}
+
+impl ReadTx<'_> {
+    /// How much waits to be shared, and since when.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn waiting(&self) -> Result<Waiting, StorageError> {
+        let mut statement =
+            self.connection().prepare_cached("SELECT count(*), min(at) FROM outbox WHERE state IN ('new', 'sent')")?;
+        Ok(statement.query_row([], |row| {
+            Ok(Waiting { count: row.get::<_, i64>(0)?.unsigned_abs(), oldest: row.get::<_, Option<i64>>(1)?.map(Millis) })
+        })?)
+    }
+
+    /// What the service did not take, newest first.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn refused(&self) -> Result<Vec<RefusedGroup>, StorageError> {
+        let connection = self.connection();
+        let mut found = Vec::new();
+        let mut statement = connection.prepare_cached("SELECT grp, at, why, fields, body FROM refused ORDER BY at DESC")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let group: Group = from_text(row.get_ref(4)?.as_str().unwrap_or_default())?;
+            found.push(RefusedGroup {
+                grp: group_id(row, 0)?,
+                at: Millis(row.get(1)?),
+                why: from_text(row.get_ref(2)?.as_str().unwrap_or_default())?,
+                fields: from_text(row.get_ref(3)?.as_str().unwrap_or_default())?,
+                actor: group.actor,
+                ops: group.ops,
+            });
+        }
+        let mut statement =
+            connection.prepare_cached("SELECT DISTINCT grp, at FROM outbox WHERE state = 'held' ORDER BY at DESC")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (grp, at) = (group_id(row, 0)?, Millis(row.get(1)?));
+            if let Some(StoredGroup { group, .. }) = load_group(connection, grp)? {
+                let (actor, ops) = (group.actor, group.ops);
+                found.push(RefusedGroup { grp, at, why: RefusedWhy::Held, fields: Vec::new(), actor, ops });
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Store {
+    /// The next groups to send, in order and as they were signed, at most `max_ops` operations and about `max_bytes`, but at least one group
+    /// if any waits. They are marked as sent: from now on they are never changed, and come again until they are acknowledged.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn next_groups(&self, max_ops: usize, max_bytes: usize) -> Result<Vec<Group>, StorageError> {
+        self.transact(|connection| {
+            let mut waiting = connection.prepare_cached(
+                "SELECT outbox_group.grp, count(*), sum(length(outbox.body)) + 400
+                 FROM outbox_group JOIN outbox ON outbox.grp = outbox_group.grp
+                 WHERE outbox.state <> 'held'
+                 GROUP BY outbox_group.first_mut, outbox_group.grp HAVING max(outbox.state IN ('new', 'sent'))
+                 ORDER BY outbox_group.first_mut",
+            )?;
+            let mut rows = waiting.query([])?;
+            let (mut groups, mut ops, mut bytes) = (Vec::new(), 0, 0);
+            while let Some(row) = rows.next()? {
+                let grp = group_id(row, 0)?;
+                ops += usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
+                bytes += usize::try_from(row.get::<_, i64>(2)?).unwrap_or(usize::MAX);
+                if !groups.is_empty() && (ops > max_ops || bytes > max_bytes) {
+                    break;
+                }
+                groups.extend(load_group(connection, grp)?.map(|stored| stored.group));
+            }
+            let mut mark = connection.prepare_cached("UPDATE outbox SET state = 'sent' WHERE grp = ?1 AND state = 'new'")?;
+            for group in &groups {
+                mark.execute([group.grp.uuid().as_bytes()])?;
+            }
+            Ok(groups)
+        })
+    }
+
+    /// Takes the service's answers, matched by operation id: a number alone would lose changes of a restored file.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn acknowledge(&self, results: &[OpResult], epoch: &str, at: Millis) -> Result<Acknowledged, StorageError> {
+        self.transact(|connection| {
+            let mut answer = Acknowledged::default();
+            // An acknowledged operation is still shown as it was made; only refused and released ones change what is seen.
+            let (mut taken, mut touched) = (BTreeSet::new(), BTreeSet::new());
+            let mut refused: Vec<(GroupId, Vec<&OpResult>)> = Vec::new();
+            for result in results {
+                let Some((grp, key)) = find(connection, result.op_id)? else { continue };
+                if is_taken(result) {
+                    connection
+                        .prepare_cached("UPDATE outbox SET state = 'acked', ack_seq = ?2 WHERE op_id = ?1")?
+                        .execute(params![result.op_id.uuid().as_bytes(), result.seq])?;
+                    taken.insert(key);
+                } else {
+                    match refused.iter_mut().find(|(group, _)| *group == grp) {
+                        Some((_, results)) => results.push(result),
+                        None => refused.push((grp, vec![result])),
+                    }
+                }
+            }
+            for (grp, results) in refused {
+                let ops = load_group(connection, grp)?.map_or(0, |stored| stored.group.ops.len());
+                if results.iter().any(|result| waits_for_newer_program(result)) {
+                    connection
+                        .prepare_cached("UPDATE outbox SET state = 'held' WHERE grp = ?1")?
+                        .execute([grp.uuid().as_bytes()])?;
+                    answer.held += ops;
+                } else {
+                    let own = results.iter().find(|result| result.why != Some(Refusal::Group)).or(results.first());
+                    let why = RefusedWhy::Service(own.and_then(|result| result.why).unwrap_or(Refusal::Group));
+                    let fields = own.map_or(&[][..], |result| &result.fields);
+                    touched.extend(refuse(connection, grp, why, fields, at)?);
+                    answer.refused += ops;
+                }
+            }
+            if let Some(last) = results.last() {
+                let last = LastOp { number: last.number, op_id: last.op_id };
+                state::put(connection, Name::LastOp, &last)?;
+            }
+            state::put(connection, Name::Epoch, &epoch)?;
+            let cursor = state::get::<caseload_protocol::cursor::Cursor>(connection, Name::Cursor)?;
+            touched.extend(release_up_to(connection, cursor.map_or(0, |cursor| cursor.seq))?);
+            show_again(connection, self.kind(), touched.iter().cloned())?;
+            taken.extend(touched);
+            answer.changed = taken.into_iter().collect();
+            Ok(answer)
+        })
+    }
+
+    /// Goes on as a new replica, because the service remembers this one differently (the file or the service was restored, or the file was
+    /// cloned). Operations get new numbers from 1; their ids, bases, origins and signatures stay.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn reregister(&self, replica: ReplicaId, number: i64) -> Result<(), StorageError> {
+        self.transact(|connection| {
+            renumber(connection, "state IN ('new', 'sent')", 1)?;
+            state::put(connection, Name::Replica, &replica)?;
+            state::put(connection, Name::ReplicaNumber, &number)?;
+            state::remove(connection, Name::LastOp)
+        })
+    }
+}
+
+/// Whether the change is at the service. A repeated operation that had been refused is answered as a duplicate with the old reason.
+fn is_taken(result: &OpResult) -> bool {
+    match result.st {
+        Outcome::Applied | Outcome::Merged | Outcome::Conflict | Outcome::Clash => true,
+        Outcome::Duplicate => result.why.is_none(),
+        Outcome::Rejected | Outcome::Upgrade => false,
+    }
+}
+
+fn waits_for_newer_program(result: &OpResult) -> bool {
+    result.st == Outcome::Upgrade || (result.st == Outcome::Duplicate && result.why == Some(Refusal::UnknownKind))
+}
+
+fn find(connection: &Connection, op: OpId) -> Result<Option<(GroupId, EntityKey)>, StorageError> {
+    let mut statement =
+        connection.prepare_cached("SELECT grp, type, id FROM outbox WHERE op_id = ?1 AND state <> 'held'")?;
+    let mut rows = statement.query([op.uuid().as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((group_id(row, 0)?, rows::key(row, 1)?)))
+}
+
+fn group_ops(connection: &Connection, grp: GroupId) -> Result<Vec<Op>, StorageError> {
+    let mut statement = connection.prepare_cached("SELECT body FROM outbox WHERE grp = ?1 ORDER BY place")?;
+    let mut rows = statement.query([grp.uuid().as_bytes()])?;
+    let mut ops = Vec::new();
+    while let Some(row) = rows.next()? {
+        ops.push(body(row, 0)?);
+    }
+    Ok(ops)
+}
+
+fn group_id(row: &Row<'_>, column: usize) -> Result<GroupId, StorageError> {
+    Ok(GroupId::new(Uuid::from_bytes(row.get(column)?)))
+}
+
+fn body(row: &Row<'_>, column: usize) -> Result<Op, StorageError> {
+    from_text(row.get_ref(column)?.as_str().unwrap_or_default())
+}
+
+fn role(name: &str) -> Result<Role, StorageError> {
+    [Role::Therapist, Role::FrontDesk, Role::Admin]
+        .into_iter()
+        .find(|role| role.as_str() == name)
+        .ok_or(StorageError::Unreadable("role"))
+}
+
+fn text<T: Serialize>(value: &T) -> Result<String, StorageError> {
+    serde_json::to_string(value).map_err(|_| StorageError::Unreadable("operation"))
+}
+
+/// Reads what [`text`] wrote. The reader's own error could quote content and is dropped.
+fn from_text<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StorageError> {
+    serde_json::from_str(text).map_err(|_| StorageError::Unreadable("operation"))
+}
+
+/// The parts of an entity that an operation touches: units, elements of set units, or everything.
+pub(crate) fn touches(op: &Op) -> Touches {
+    match op.kind {
+        OpKind::Patch => {
+            let mut names: BTreeSet<String> = op.units.keys().cloned().collect();
+            for (unit, elements) in &op.add {
+                names.extend(elements.keys().map(|element| format!("{unit}/{element}")));
+            }
+            for (unit, elements) in &op.remove {
+                names.extend(elements.iter().map(|element| format!("{unit}/{element}")));
+            }
+            Touches::Parts(names)
+        }
+        OpKind::Create | OpKind::Void | OpKind::Restore | OpKind::Settle | OpKind::Override | OpKind::Place => {
+            Touches::Everything
+        }
+    }
+}
+
+/// See [`touches`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Touches {
+    Parts(BTreeSet<String>),
+    Everything,
+}
+
+impl Touches {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) | (_, Self::Everything) => true,
+            (Self::Parts(mine), Self::Parts(theirs)) => {
+                mine.iter().any(|one| theirs.iter().any(|other| is_within(one, other) || is_within(other, one)))
+            }
+        }
+    }
+
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) => true,
+            (_, Self::Everything) => false,
+            (Self::Parts(mine), Self::Parts(theirs)) => {
+                theirs.iter().all(|one| mine.iter().any(|whole| is_within(one, whole)))
+            }
+        }
+    }
+}
+
+/// Whether `part` is `whole` or an element of it.
+fn is_within(part: &str, whole: &str) -> bool {
+    part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

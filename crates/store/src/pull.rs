@@ -1,0 +1,227 @@
+//! Taking in what the service sent. Each page is one transaction: rows, the changes that wait here on top of them, and the cursor move
+//! together, so that a crash leaves the state before or after the page.
+
+use std::collections::{BTreeSet, HashSet};
+
+use caseload_domain::time::Millis;
+use caseload_domain::{EntityKey, Scope};
+use caseload_protocol::cursor::Cursor;
+use caseload_protocol::messages::WireRow;
+use rusqlite::Connection;
+use thiserror::Error;
+
+use crate::error::StorageError;
+use crate::outbox;
+use crate::rows::{self, Mirror};
+use crate::state::{self, Name};
+use crate::store::Store;
+
+/// Why a page was not taken in. Nothing of it was.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// A row does not belong into this file.
+    #[error("a row does not belong into this file")]
+    ForeignScope,
+    /// A row has no canonical form.
+    #[error("a row has no canonical form")]
+    NotCanonical,
+    /// More would be removed than a person has agreed to.
+    #[error("{gone} of {of} rows would be removed")]
+    TooManyRemovals {
+        /// How many rows would go.
+        gone: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The file could not be read or written.
+    #[error("the page could not be stored")]
+    Storage(#[from] StorageError),
+}
+
+/// How many rows a finished snapshot may remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// At most a fifth of the scope; more is an error, because a service that lost its rows looks the same.
+    AtMostAFifth,
+    /// A person has agreed.
+    Confirmed,
+}
+
+/// Which of the service's versions replace the ones held.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Adopt {
+    Newer,
+    Every,
+}
+
+impl Store {
+    /// Takes in one page of a pull and moves the cursor; gives the entities that are different now.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    pub fn apply_page(&self, page: &[WireRow], cursor: &Cursor) -> Result<Vec<EntityKey>, ApplyError> {
+        self.transact(|connection| {
+            let mut changed = self.move_to(connection, cursor, page)?;
+            changed.dedup();
+            Ok(changed)
+        })
+    }
+
+    /// Forgets the position, because the service's history is another one. What waits here is kept, and what was acknowledged but not
+    /// pulled is sent again. Snapshots of every scope have to follow.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn begin_resync(&self) -> Result<(), StorageError> {
+        self.transact(|connection| {
+            outbox::send_unpulled_again(connection)?;
+            state::remove(connection, Name::Epoch)?;
+            state::remove(connection, Name::Cursor)
+        })
+    }
+
+    /// Takes in one page of a snapshot. The service's versions replace the ones held whatever their revisions, because a restored service
+    /// counts from an earlier one.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    pub fn apply_snapshot_page(&self, page: &[WireRow]) -> Result<Vec<EntityKey>, ApplyError> {
+        self.transact(|connection| self.adopt(connection, page, Adopt::Every))
+    }
+
+    /// Ends the snapshot of a scope: rows that the service did not send are removed, operations that wait are kept, and the scope counts
+    /// as held.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    pub fn finish_snapshot(
+        &self,
+        scope: Scope,
+        seen: &HashSet<EntityKey>,
+        removal: Removal,
+    ) -> Result<Vec<EntityKey>, ApplyError> {
+        self.transact(|connection| {
+            let held = mirrored(connection, scope)?;
+            let gone: Vec<EntityKey> = held.iter().filter(|key| !seen.contains(key)).cloned().collect();
+            if removal == Removal::AtMostAFifth && gone.len() * 5 > held.len() {
+                return Err(ApplyError::TooManyRemovals { gone: gone.len(), of: held.len() });
+            }
+            self.remove_mirrored(connection, &gone)?;
+            let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+                scopes.sort_unstable();
+                state::put(connection, Name::Scopes, &scopes)?;
+            }
+            Ok(gone)
+        })
+    }
+
+    /// Sets the position after snapshots: the cursor of the first page.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn set_cursor(&self, cursor: &Cursor) -> Result<Vec<EntityKey>, ApplyError> {
+        self.transact(|connection| self.move_to(connection, cursor, &[]))
+    }
+
+    /// Erases every row of a scope that this replica may not hold any more. Groups on them that were never sent are kept as refused.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn leave_scope(&self, scope: Scope, at: Millis) -> Result<Vec<EntityKey>, StorageError> {
+        self.transact(|connection| {
+            let keys: BTreeSet<EntityKey> = of_scope(connection, scope)?.into_iter().collect();
+            outbox::withdraw_unsent(connection, &keys, at)?;
+            for key in &keys {
+                if let Some(stored) = rows::load(connection, key)? {
+                    rows::erase(connection, self.kind(), key, &stored)?;
+                }
+            }
+            let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
+            scopes.retain(|held| *held != scope);
+            state::put(connection, Name::Scopes, &scopes)?;
+            Ok(keys.into_iter().collect())
+        })
+    }
+
+    /// Puts right what a check found: `rows` are the service's versions, `gone` what it does not have. What waits here is kept.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    pub fn repair(&self, page: &[WireRow], gone: &[EntityKey]) -> Result<Vec<EntityKey>, ApplyError> {
+        self.transact(|connection| {
+            let mut changed = self.adopt(connection, page, Adopt::Every)?;
+            self.remove_mirrored(connection, gone)?;
+            changed.extend_from_slice(gone);
+            Ok(changed)
+        })
+    }
+
+    fn move_to(&self, connection: &Connection, cursor: &Cursor, page: &[WireRow]) -> Result<Vec<EntityKey>, ApplyError> {
+        // First, so that a row that comes back as it was sent is not rebuilt twice.
+        let mut released = outbox::release_up_to(connection, cursor.seq)?;
+        let changed = self.adopt(connection, page, Adopt::Newer)?;
+        for row in page {
+            released.remove(&row.key);
+        }
+        let mut changed = changed;
+        changed.extend(released.iter().cloned());
+        outbox::show_again(connection, self.kind(), released)?;
+        state::put(connection, Name::Cursor, cursor)?;
+        state::put(connection, Name::Epoch, &cursor.epoch)?;
+        Ok(changed)
+    }
+
+    fn adopt(&self, connection: &Connection, page: &[WireRow], which: Adopt) -> Result<Vec<EntityKey>, ApplyError> {
+        let nothing_waits = outbox::is_empty(connection)?;
+        let mut changed = Vec::with_capacity(page.len());
+        for row in page {
+            if !self.kind().holds(row.scope) {
+                return Err(ApplyError::ForeignScope);
+            }
+            let stored = rows::load(connection, &row.key)?;
+            let is_older = stored.as_ref().is_some_and(|stored| which == Adopt::Newer && row.rev <= stored.rev);
+            let mirror = match &stored {
+                Some(stored) if is_older => stored.mirror(),
+                _ => Some(Mirror::of_wire(row).ok_or(ApplyError::NotCanonical)?),
+            };
+            let may_wait = !nothing_waits && stored.as_ref().is_none_or(rows::Stored::may_have_ops);
+            if is_older && !may_wait && stored.as_ref().is_some_and(|stored| stored.base.is_none()) {
+                continue;
+            }
+            let ops = if may_wait { outbox::ops_on(connection, &row.key)? } else { Vec::new() };
+            if rows::settle(connection, self.kind(), &row.key, stored.as_ref(), mirror.as_ref(), &ops)? {
+                changed.push(row.key.clone());
+            }
+        }
+        Ok(changed)
+    }
+
+    fn remove_mirrored(&self, connection: &Connection, keys: &[EntityKey]) -> Result<(), StorageError> {
+        for key in keys {
+            let stored = rows::load(connection, key)?;
+            let ops = outbox::ops_on(connection, key)?;
+            rows::settle(connection, self.kind(), key, stored.as_ref(), None, &ops)?;
+        }
+        Ok(())
+    }
+}
+
+fn mirrored(connection: &Connection, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {
+    keys(connection, "SELECT type, id FROM doc WHERE scope = ?1 AND rev > 0", scope)
+}
+
+fn of_scope(connection: &Connection, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {
+    keys(connection, "SELECT type, id FROM doc WHERE scope = ?1", scope)
+}
+
+fn keys(connection: &Connection, sql: &str, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([scope.to_string()])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(rows::key(row, 0)?);
+    }
+    Ok(keys)
+}

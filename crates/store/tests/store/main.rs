@@ -1,0 +1,10 @@
+//! The store seen from outside: files, the door, sharing, search. One binary, because linking is most of a test's time.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod files;
+mod fixture;
+mod intents;
+mod property;
+mod search;
+mod sharing;
+mod writes;
