@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,10 +10,9 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use caseload_protocol::messages::WireErrorCode;
-use std::net::{IpAddr, SocketAddr};
 
 use crate::error::ApiError;
-use crate::state::Shared;
+use crate::state::{MOST_WAITING, Shared};
 
 /// The counters.
 #[derive(Debug, Default)]
@@ -67,7 +67,8 @@ pub(crate) async fn metrics(
 ) -> Result<Response, ApiError> {
     allow(peer.ip())?;
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"))];
-    Ok((headers, app.metrics.text()).into_response())
+    let waiting = MOST_WAITING - app.waiting.available_permits();
+    Ok((headers, format!("{}caseload_waiting {waiting}\n", app.metrics.text())).into_response())
 }
 
 fn allow(peer: IpAddr) -> Result<(), ApiError> {

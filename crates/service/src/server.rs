@@ -43,6 +43,8 @@ impl Service {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: ServiceConfig) -> Result<RunningService, StartError> {
+        // One TLS provider for everything in this process; whoever came first installed the same one.
+        let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let encrypted = is_encrypted(&config)?;
         let lock = take_folder(&config.data)?;
         if config.master_key == MasterKeySource::Demonstration {

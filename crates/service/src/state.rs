@@ -17,7 +17,7 @@ use crate::storage::Storage;
 /// Requests in work at the same time, waiting ones aside; more are turned away at once.
 const MOST_IN_FLIGHT: usize = 256;
 /// Devices that wait for news at the same time.
-const MOST_WAITING: usize = 4_096;
+pub(crate) const MOST_WAITING: usize = 4_096;
 /// Requests per minute to the sign-in endpoints from one address.
 const AUTH_PER_MINUTE: u32 = 120;
 /// Wrong codes within [`CODE_WINDOW_MS`].
