@@ -12,8 +12,9 @@ use caseload_protocol::auth::{RegisterReplicaRequest, ReplicaKind};
 use caseload_protocol::checksum::Sums;
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{
-    BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloRequest, HelloResponse, Limits, PullRequest,
-    PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse, WaitResponse, WireErrorCode,
+    BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloRequest, HelloResponse,
+    Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse, WaitResponse,
+    WireErrorCode,
 };
 use caseload_store::{ApplyError, FileKind, Removal, StorageError, Store};
 use thiserror::Error;
@@ -100,7 +101,13 @@ impl Engine {
     /// id under which a restored or cloned file goes on.
     #[must_use]
     pub fn new(session: Arc<Session>, store: Arc<Store>, app: &str, new_replica: fn() -> ReplicaId) -> Self {
-        Self { session, store, app: app.to_owned(), new_replica, greeted: Mutex::new(None) }
+        Self {
+            session,
+            store,
+            app: app.to_owned(),
+            new_replica,
+            greeted: Mutex::new(None),
+        }
     }
 
     /// Brings the file and the service together. One round at a time; a second caller waits.
@@ -119,7 +126,7 @@ impl Engine {
                 },
             };
             let done = match self.push(&limits, now, &mut round).await {
-                Ok(()) => self.pull(&limits, &mut round).await,
+                Ok(()) => self.pull(&limits, now, &mut round).await,
                 failed => failed,
             };
             match done {
@@ -152,27 +159,49 @@ impl Engine {
         let state = self.blocking(|store| store.sync_state()).await??;
         let scopes = state.scopes;
         let (practice, replica) = (self.session.identity().practice, state.replica);
-        let request = |bucket| CheckRequest { practice, replica, scopes: scopes.clone(), bucket };
+        let request = |bucket| CheckRequest {
+            practice,
+            replica,
+            scopes: scopes.clone(),
+            bucket,
+        };
         let answer: CheckResponse = self.session.post("/v1/sync/check", &request(None)).await?;
         let theirs = Sums::from_wire(&answer.sums).ok_or(TransportError::Unreadable)?;
         let sums_of = scopes.clone();
-        let ours = self.blocking(move |store| store.read(|read| read.sums(&sums_of))).await??;
+        let ours = self
+            .blocking(move |store| store.read(|read| read.sums(&sums_of)))
+            .await??;
         let differing = ours.differing(&theirs);
         let mut repaired = 0;
         for bucket in &differing {
-            let answer: CheckResponse = self.session.post("/v1/sync/check", &request(Some(bucket.clone()))).await?;
+            let answer: CheckResponse = self
+                .session
+                .post("/v1/sync/check", &request(Some(bucket.clone())))
+                .await?;
             repaired += self.repair(bucket, &scopes, &answer).await?;
         }
         let (rows, total) = ours.total();
-        Ok(CheckReport { seq: answer.seq, rows, total, differing, repaired })
+        Ok(CheckReport {
+            seq: answer.seq,
+            rows,
+            total,
+            differing,
+            repaired,
+        })
     }
 
     async fn repair(&self, bucket: &BucketName, scopes: &[Scope], theirs: &CheckResponse) -> Result<usize, SyncError> {
         let (name, of) = (bucket.clone(), scopes.to_vec());
-        let ours = self.blocking(move |store| store.read(|read| read.manifest(&of, &name))).await??;
+        let ours = self
+            .blocking(move |store| store.read(|read| read.manifest(&of, &name)))
+            .await??;
         let key = |id| EntityKey::new(bucket.t.clone(), id);
-        let wrong: Vec<EntityKey> =
-            theirs.manifest.iter().filter(|entry| !ours.contains(entry)).map(|entry| key(entry.id)).collect();
+        let wrong: Vec<EntityKey> = theirs
+            .manifest
+            .iter()
+            .filter(|entry| !ours.contains(entry))
+            .map(|entry| key(entry.id))
+            .collect();
         let gone: Vec<EntityKey> = ours
             .iter()
             .filter(|entry| theirs.manifest.iter().all(|other| other.id != entry.id))
@@ -181,7 +210,11 @@ impl Engine {
         let mut rows = Vec::new();
         let replica = self.blocking(|store| store.sync_state()).await??.replica;
         for keys in wrong.chunks(200) {
-            let request = FetchRequest { practice: self.session.identity().practice, replica, keys: keys.to_vec() };
+            let request = FetchRequest {
+                practice: self.session.identity().practice,
+                replica,
+                keys: keys.to_vec(),
+            };
             let answer: FetchResponse = self.session.post("/v1/sync/fetch", &request).await?;
             rows.extend(answer.rows);
         }
@@ -197,7 +230,9 @@ impl Engine {
         let request = HelloRequest {
             proto: caseload_protocol::PROTOCOL_VERSION,
             app: self.app.clone(),
-            schema: registry::all().map(|entity| (entity.kind.to_owned(), entity.schema)).collect::<BTreeMap<_, _>>(),
+            schema: registry::all()
+                .map(|entity| (entity.kind.to_owned(), entity.schema))
+                .collect::<BTreeMap<_, _>>(),
             practice: identity.practice,
             device: identity.device,
             replica: state.replica,
@@ -240,43 +275,57 @@ impl Engine {
 
     /// This file was restored or cloned: it goes on as a new replica with the same operations, bases and signatures.
     async fn reregister(&self) -> Result<(), SyncError> {
-        let identity = self.store.identity();
+        let identity = self.blocking(|store| store.identity()).await??;
         let replica = (self.new_replica)();
         let kind = match identity.kind {
             FileKind::Office => ReplicaKind::Office,
             FileKind::Clinical(_) => ReplicaKind::Clinical,
         };
-        let request = RegisterReplicaRequest { replica, kind, replaces: Some(identity.replica) };
+        let request = RegisterReplicaRequest {
+            replica,
+            kind,
+            replaces: Some(identity.replica),
+        };
         let number = self.session.register_replica(&request).await?;
         Ok(self.blocking(move |store| store.reregister(replica, number)).await??)
     }
 
     async fn push(&self, limits: &Limits, now: Millis, round: &mut Round) -> Result<(), SyncError> {
         // JSON grows a little in transit; two thirds of the limit leave room for the envelope.
-        let (max_ops, max_bytes) = (limits.push_ops as usize, usize::try_from(limits.push_bytes_raw).unwrap_or(usize::MAX) / 3 * 2);
+        let (max_ops, max_bytes) = (
+            limits.push_ops as usize,
+            usize::try_from(limits.push_bytes_raw).unwrap_or(usize::MAX) / 3 * 2,
+        );
         loop {
             let (groups, state) = self
-                .blocking(move |store| Ok::<_, StorageError>((store.next_groups(max_ops, max_bytes)?, store.sync_state()?)))
+                .blocking(move |store| {
+                    Ok::<_, StorageError>((store.next_groups(max_ops, max_bytes)?, store.sync_state()?))
+                })
                 .await??;
             if groups.is_empty() {
                 return Ok(());
             }
-            let request =
-                PushRequest { practice: self.session.identity().practice, replica: state.replica, epoch: state.epoch, groups };
+            let request = PushRequest {
+                practice: self.session.identity().practice,
+                replica: state.replica,
+                epoch: state.epoch,
+                groups,
+            };
             let answer: PushResponse = self.session.post("/v1/sync/push", &request).await?;
             round.pushed += answer.results.len();
             round.head_seq = answer.head_seq;
             if answer.results.is_empty() {
                 return Err(TransportError::Unreadable.into());
             }
-            let acknowledged =
-                self.blocking(move |store| store.acknowledge(&answer.results, &answer.epoch, now)).await??;
+            let acknowledged = self
+                .blocking(move |store| store.acknowledge(&answer.results, &answer.epoch, now))
+                .await??;
             round.refused += acknowledged.refused;
             round.changed.extend(acknowledged.changed);
         }
     }
 
-    async fn pull(&self, limits: &Limits, round: &mut Round) -> Result<(), SyncError> {
+    async fn pull(&self, limits: &Limits, now: Millis, round: &mut Round) -> Result<(), SyncError> {
         loop {
             let state = self.blocking(|store| store.sync_state()).await??;
             let resuming = state.cursor.is_some();
@@ -290,17 +339,29 @@ impl Engine {
             let answer: PullResponse = self.session.post("/v1/sync/pull", &request).await?;
             round.head_seq = answer.head_seq;
             round.pulled += answer.rows.len();
-            for scope in answer.leave {
-                round.changed.extend(self.blocking(move |store| store.leave_scope(scope)).await??);
+            for scope in &answer.leave {
+                let scope = *scope;
+                round
+                    .changed
+                    .extend(self.blocking(move |store| store.leave_scope(scope, now)).await??);
             }
+            // Without a position everything held is compared with a snapshot: the service's history may be another one.
+            let held = state
+                .scopes
+                .iter()
+                .filter(|scope| !resuming && !answer.leave.contains(scope));
             let mut start: Option<Cursor> = None;
-            for scope in &answer.enter {
+            for scope in answer.enter.iter().chain(held) {
                 let cursor = self.snapshot(*scope, limits, round).await?;
                 start.get_or_insert(cursor);
             }
             match start {
                 // A file that starts from a snapshot goes on from the moment before its first page.
-                Some(cursor) if !resuming => self.blocking(move |store| store.set_cursor(&cursor)).await??,
+                Some(cursor) if !resuming => {
+                    round
+                        .changed
+                        .extend(self.blocking(move |store| store.set_cursor(&cursor)).await??);
+                }
                 _ => {
                     let (rows, cursor) = (answer.rows, answer.cursor);
                     let changed = self.blocking(move |store| store.apply_page(&rows, &cursor)).await??;
@@ -331,11 +392,15 @@ impl Engine {
             seen.extend(answer.rows.iter().map(|row| row.key.clone()));
             round.pulled += answer.rows.len();
             let rows = answer.rows;
-            round.changed.extend(self.blocking(move |store| store.apply_snapshot_page(&rows)).await??);
+            round
+                .changed
+                .extend(self.blocking(move |store| store.apply_snapshot_page(&rows)).await??);
             match answer.after {
                 Some(key) => after = Some(key),
                 None => {
-                    let gone = self.blocking(move |store| store.finish_snapshot(scope, &seen, Removal::AtMostAFifth)).await??;
+                    let gone = self
+                        .blocking(move |store| store.finish_snapshot(scope, &seen, Removal::AtMostAFifth))
+                        .await??;
                     round.changed.extend(gone);
                     return Ok(first);
                 }
@@ -344,8 +409,13 @@ impl Engine {
     }
 
     /// Runs `work` on the store where blocking is allowed. The one place where this crate crosses from async to blocking code.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> T + Send + 'static) -> Result<T, SyncError> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> T + Send + 'static,
+    ) -> Result<T, SyncError> {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|_| SyncError::Interrupted)
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .map_err(|_| SyncError::Interrupted)
     }
 }

@@ -39,7 +39,10 @@ impl HttpTransport {
             .tls_backend_preconfigured(pin::client_config(pin))
             .build()
             .map_err(|_| TransportError::Address)?;
-        Ok(Self { address: address.to_owned(), client })
+        Ok(Self {
+            address: address.to_owned(),
+            client,
+        })
     }
 
     async fn send(&self, request: Exchange<'_>) -> Result<Vec<u8>, TransportError> {
@@ -48,17 +51,30 @@ impl HttpTransport {
             None => self.client.get(url),
             Some(body) if body.len() > COMPRESS_ABOVE => {
                 let compressed = zstd::bulk::compress(&body, 1).map_err(|_| TransportError::Unreadable)?;
-                self.client.post(url).header(CONTENT_ENCODING, "zstd").header(CONTENT_TYPE, "application/json").body(compressed)
+                self.client
+                    .post(url)
+                    .header(CONTENT_ENCODING, "zstd")
+                    .header(CONTENT_TYPE, "application/json")
+                    .body(compressed)
             }
-            Some(body) => self.client.post(url).header(CONTENT_TYPE, "application/json").body(body),
+            Some(body) => self
+                .client
+                .post(url)
+                .header(CONTENT_TYPE, "application/json")
+                .body(body),
         };
-        builder = builder.header(ACCEPT_ENCODING, "zstd").timeout(Duration::from_millis(request.timeout_ms));
+        builder = builder
+            .header(ACCEPT_ENCODING, "zstd")
+            .timeout(Duration::from_millis(request.timeout_ms));
         if let Some(token) = request.token {
             builder = builder.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         let answer = builder.send().await.map_err(connection_error)?;
         let status = answer.status();
-        let compressed = answer.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "zstd");
+        let compressed = answer
+            .headers()
+            .get(CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding == "zstd");
         let bytes = answer.bytes().await.map_err(connection_error)?;
         let body = if compressed {
             zstd::bulk::decompress(&bytes, MAX_ANSWER).map_err(|_| TransportError::Unreadable)?
@@ -69,7 +85,10 @@ impl HttpTransport {
             return Ok(body);
         }
         let refusal: ErrorBody = serde_json::from_slice(&body).map_err(|_| TransportError::Unreadable)?;
-        Err(TransportError::Refused { code: refusal.error.code, retry_after_ms: refusal.error.retry_after_ms })
+        Err(TransportError::Refused {
+            code: refusal.error.code,
+            retry_after_ms: refusal.error.retry_after_ms,
+        })
     }
 }
 
@@ -83,9 +102,15 @@ fn connection_error(error: reqwest::Error) -> TransportError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(cause) = source {
         let tls = cause.downcast_ref::<rustls::Error>().or_else(|| {
-            cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()
+            cause
+                .downcast_ref::<std::io::Error>()?
+                .get_ref()?
+                .downcast_ref::<rustls::Error>()
         });
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) {
+        if matches!(
+            tls,
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+        ) {
             return TransportError::WrongPin;
         }
         source = cause.source();

@@ -4,12 +4,14 @@
 //! authority in production ([`http`]); [`engine`] runs one round for one file: gather, push, pull, acknowledge. Merging is not done here:
 //! the service decides, and the store replays what is still waiting.
 
+pub mod engine;
 pub mod error;
 pub mod http;
 mod pin;
 pub mod session;
 pub mod transport;
 
+pub use engine::{CheckReport, Engine, Round, SyncError};
 pub use error::TransportError;
 pub use http::{HttpTransport, SharedTransport};
 pub use session::{Identity, Session};

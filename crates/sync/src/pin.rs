@@ -17,7 +17,9 @@ pub(crate) fn client_config(pin: Option<TlsPin>) -> ClientConfig {
         .with_safe_default_protocol_versions()
         .expect("the provider supports the default protocol versions");
     match pin {
-        None => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+        None => builder
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth(),
         Some(pin) => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(PinnedAuthority { pin, provider }))
@@ -37,7 +39,11 @@ impl PinnedAuthority {
     fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
         let mut roots = RootCertStore::empty();
         let readable = roots.add(certificate.clone().into_owned()).is_ok();
-        readable && roots.roots.first().is_some_and(|anchor| TlsPin::of_spki(&der_sequence(&anchor.subject_public_key_info)) == self.pin)
+        readable
+            && roots
+                .roots
+                .first()
+                .is_some_and(|anchor| TlsPin::of_spki(&der_sequence(&anchor.subject_public_key_info)) == self.pin)
     }
 }
 
@@ -83,7 +89,12 @@ impl ServerCertVerifier for PinnedAuthority {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -92,7 +103,12 @@ impl ServerCertVerifier for PinnedAuthority {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -2,8 +2,9 @@
 
 use caseload_domain::{DeviceId, PracticeId, UserId};
 use caseload_protocol::auth::{
-    ChallengeRequest, ChallengeResponse, ClaimRequest, Done, MintRequest, OpenEnrolmentRequest, OpenEnrolmentResponse, RedeemRequest,
-    RefreshRequest, RegisterReplicaRequest, RegisterReplicaResponse, SessionRequest, SessionResponse, session_bytes,
+    ChallengeRequest, ChallengeResponse, ClaimRequest, Done, MintRequest, OpenEnrolmentRequest, OpenEnrolmentResponse,
+    RedeemRequest, RefreshRequest, RegisterReplicaRequest, RegisterReplicaResponse, SessionRequest, SessionResponse,
+    session_bytes,
 };
 use caseload_protocol::messages::WireErrorCode;
 use caseload_vault::SigningKey;
@@ -21,7 +22,9 @@ use crate::transport::{Exchange, post};
 /// # Errors
 /// [`TransportError`]; `already_claimed` and `code_unknown` among its codes.
 pub async fn claim(transport: &SharedTransport, request: &ClaimRequest) -> Result<(), TransportError> {
-    post::<_, Done>(transport.as_ref(), "/v1/auth/claim", None, request).await.map(drop)
+    post::<_, Done>(transport.as_ref(), "/v1/auth/claim", None, request)
+        .await
+        .map(drop)
 }
 
 /// Looks at an enrolment without using it up.
@@ -40,7 +43,9 @@ pub async fn open_enrolment(
 /// # Errors
 /// [`TransportError`]; `code_unknown`, `code_expired` and `chain_invalid` among its codes.
 pub async fn redeem(transport: &SharedTransport, request: &RedeemRequest) -> Result<(), TransportError> {
-    post::<_, Done>(transport.as_ref(), "/v1/auth/enrolments/redeem", None, request).await.map(drop)
+    post::<_, Done>(transport.as_ref(), "/v1/auth/enrolments/redeem", None, request)
+        .await
+        .map(drop)
 }
 
 /// Who signs in: their keys are the vault's and live as long as the person is unlocked.
@@ -73,7 +78,11 @@ impl Session {
     /// A connection that signs in at its first request.
     #[must_use]
     pub fn new(transport: SharedTransport, identity: Identity) -> Self {
-        Self { transport, identity, tokens: Mutex::new(None) }
+        Self {
+            transport,
+            identity,
+            tokens: Mutex::new(None),
+        }
     }
 
     /// Who is signed in.
@@ -95,14 +104,20 @@ impl Session {
     /// # Errors
     /// [`TransportError`].
     pub async fn register_replica(&self, request: &RegisterReplicaRequest) -> Result<i64, TransportError> {
-        self.post::<_, RegisterReplicaResponse>("/v1/devices/replicas", request).await.map(|answer| answer.number)
+        self.post::<_, RegisterReplicaResponse>("/v1/devices/replicas", request)
+            .await
+            .map(|answer| answer.number)
     }
 
     /// Posts `request`, signing in where needed.
     ///
     /// # Errors
     /// [`TransportError`].
-    pub async fn post<Q: Serialize + Sync, A: DeserializeOwned>(&self, path: &str, request: &Q) -> Result<A, TransportError> {
+    pub async fn post<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &Q,
+    ) -> Result<A, TransportError> {
         let body = serde_json::to_vec(request).map_err(|_| TransportError::Unreadable)?;
         let answer = self.exchange(path, Some(body), crate::transport::TIMEOUT_MS).await?;
         serde_json::from_slice(&answer).map_err(|_| TransportError::Unreadable)
@@ -119,7 +134,12 @@ impl Session {
 
     async fn exchange(&self, path: &str, body: Option<Vec<u8>>, timeout_ms: u64) -> Result<Vec<u8>, TransportError> {
         let access = self.access(None).await?;
-        let request = |token| Exchange { path, token, body: body.clone(), timeout_ms };
+        let request = |token| Exchange {
+            path,
+            token,
+            body: body.clone(),
+            timeout_ms,
+        };
         match self.transport.exchange(request(Some(&access))).await {
             Err(error) if error.code() == Some(WireErrorCode::AuthExpired) => {
                 let access = self.access(Some(&access)).await?;
@@ -132,7 +152,10 @@ impl Session {
     /// A valid access token; `stale` is one that the service no longer takes.
     async fn access(&self, stale: Option<&str>) -> Result<Zeroizing<String>, TransportError> {
         let mut tokens = self.tokens.lock().await;
-        if let Some(present) = tokens.as_ref().filter(|present| stale.is_none_or(|stale| *present.access != stale)) {
+        if let Some(present) = tokens
+            .as_ref()
+            .filter(|present| stale.is_none_or(|stale| *present.access != stale))
+        {
             return Ok(present.access.clone());
         }
         let refreshed = match tokens.take() {
@@ -144,21 +167,41 @@ impl Session {
             None => self.sign_in().await?,
         };
         let access = Zeroizing::new(session.access);
-        *tokens = Some(Tokens { access: access.clone(), refresh: Zeroizing::new(session.refresh) });
+        *tokens = Some(Tokens {
+            access: access.clone(),
+            refresh: Zeroizing::new(session.refresh),
+        });
         Ok(access)
     }
 
     async fn refresh(&self, refresh: &str) -> Result<SessionResponse, TransportError> {
-        post(self.transport.as_ref(), "/v1/auth/refresh", None, &RefreshRequest { refresh: refresh.to_owned() }).await
+        post(
+            self.transport.as_ref(),
+            "/v1/auth/refresh",
+            None,
+            &RefreshRequest {
+                refresh: refresh.to_owned(),
+            },
+        )
+        .await
     }
 
     async fn sign_in(&self) -> Result<SessionResponse, TransportError> {
-        let Identity { practice, device, user, device_key, user_key } = &self.identity;
+        let Identity {
+            practice,
+            device,
+            user,
+            device_key,
+            user_key,
+        } = &self.identity;
         let challenge: ChallengeResponse = post(
             self.transport.as_ref(),
             "/v1/auth/challenge",
             None,
-            &ChallengeRequest { practice: *practice, device: *device },
+            &ChallengeRequest {
+                practice: *practice,
+                device: *device,
+            },
         )
         .await?;
         let bytes = session_bytes(*practice, *device, *user, &challenge.nonce);

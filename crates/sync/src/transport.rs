@@ -41,6 +41,13 @@ pub(crate) async fn post<Q: Serialize + Sync, A: DeserializeOwned>(
     request: &Q,
 ) -> Result<A, TransportError> {
     let body = serde_json::to_vec(request).map_err(|_| TransportError::Unreadable)?;
-    let answer = transport.exchange(Exchange { path, token, body: Some(body), timeout_ms: TIMEOUT_MS }).await?;
+    let answer = transport
+        .exchange(Exchange {
+            path,
+            token,
+            body: Some(body),
+            timeout_ms: TIMEOUT_MS,
+        })
+        .await?;
     serde_json::from_slice(&answer).map_err(|_| TransportError::Unreadable)
 }
