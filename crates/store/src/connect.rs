@@ -73,6 +73,8 @@ fn immutable_uri(path: &Path) -> PathBuf {
 fn keyed(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Failures are typed errors here; SQLCipher would print its own lines to the standard error beside them.
+    connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     let text = key.sqlcipher_text();
     // Of exact size, so that it never moves; ended by NUL, because SQLite copies a statement that is not, and would not wipe the copy.
     let mut statement = Zeroizing::new(String::with_capacity(text.len() + 17));
@@ -164,7 +166,7 @@ mod tests {
             assert!(connection.query_row("SELECT load_extension('x')", [], |_| Ok(())).is_err());
         }
         assert!(reader.execute_batch("INSERT INTO t VALUES (2)").is_err());
-        drop((writer, reader));
+        drop((reader, writer));
         let probe = probe(&path, &key, false).unwrap();
         assert_eq!(value(&probe, "application_id"), "0");
         assert_eq!(probe.query_row("SELECT a FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), 1);

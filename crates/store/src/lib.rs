@@ -30,6 +30,8 @@ pub mod open;
 pub mod outbox;
 pub mod practice;
 mod projections;
+#[cfg(test)]
+mod property_tests;
 pub mod pull;
 pub mod read;
 mod rows;

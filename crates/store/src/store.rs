@@ -38,8 +38,9 @@ pub struct Store {
     key: DatabaseKey,
     meta: Meta,
     entropy: Entropy,
-    writer: Mutex<Connection>,
+    // Before the writer, because fields end in this order and only the writer can write the log into the file when it is the last to go.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
     failed: AtomicBool,
 }
 

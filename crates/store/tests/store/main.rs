@@ -4,7 +4,6 @@
 mod files;
 mod fixture;
 mod intents;
-mod property;
 mod search;
 mod sharing;
 mod writes;

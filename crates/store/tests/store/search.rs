@@ -1,7 +1,7 @@
 //! Search while somebody types.
 
 use caseload_domain::EntityKey;
-use caseload_store::{FileKind, Store};
+use caseload_store::Store;
 use serde_json::json;
 
 use crate::fixture::{Clinic, client_id, cursor, doc, get, key_of, shared, wire};
@@ -146,5 +146,4 @@ fn a_word_that_was_deleted_is_not_left_in_the_index_pages() {
         .query_row("SELECT count(*) FROM note_search_data WHERE instr(block, CAST('zebracanary' AS BLOB)) > 0", [], |row| row.get(0))
         .unwrap();
     assert_eq!(left, 0);
-    let _kind = FileKind::Office;
 }
