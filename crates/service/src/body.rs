@@ -29,14 +29,23 @@ pub(crate) struct BodyLimits {
 
 impl BodyLimits {
     /// Signing in and enrolling.
-    pub(crate) const AUTH: Self = Self { sent: 64 << 10, raw: 256 << 10 };
+    pub(crate) const AUTH: Self = Self {
+        sent: 64 << 10,
+        raw: 256 << 10,
+    };
     /// Sync requests that carry names and no content.
-    pub(crate) const SYNC: Self = Self { sent: 1 << 20, raw: 4 << 20 };
+    pub(crate) const SYNC: Self = Self {
+        sent: 1 << 20,
+        raw: 4 << 20,
+    };
 
     /// A push, as the service advertises it.
     pub(crate) fn push(limits: &Limits) -> Self {
         let bytes = |number| usize::try_from(number).unwrap_or(usize::MAX);
-        Self { sent: bytes(limits.push_bytes), raw: bytes(limits.push_bytes_raw) }
+        Self {
+            sent: bytes(limits.push_bytes),
+            raw: bytes(limits.push_bytes_raw),
+        }
     }
 }
 
@@ -47,10 +56,18 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        let limits = request.extensions().get::<BodyLimits>().copied().unwrap_or(BodyLimits::AUTH);
+        let limits = request
+            .extensions()
+            .get::<BodyLimits>()
+            .copied()
+            .unwrap_or(BodyLimits::AUTH);
         let compressed = is_compressed(request.headers())?;
         let sent = read(request.into_body(), limits.sent).await?;
-        let raw = if compressed { decompress(&sent, limits.raw)? } else { sent };
+        let raw = if compressed {
+            decompress(&sent, limits.raw)?
+        } else {
+            sent
+        };
         parse(&raw).map(Self)
     }
 }
@@ -58,7 +75,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.0) {
-            Ok(json) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response(),
+            Ok(json) => (
+                [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+                json,
+            )
+                .into_response(),
             Err(error) => ApiError::internal(error).into_response(),
         }
     }
@@ -66,7 +87,10 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// Whether the sender of `headers` reads zstd.
 pub(crate) fn accepts_zstd(headers: &HeaderMap) -> bool {
-    let names = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let names = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     names.split(',').any(|name| {
         let (name, parameters) = name.split_once(';').unwrap_or((name, ""));
         name.trim() == "zstd" && parameters.replace(' ', "") != "q=0"
@@ -76,13 +100,19 @@ pub(crate) fn accepts_zstd(headers: &HeaderMap) -> bool {
 /// `response` with its body compressed, when that is worth it.
 pub(crate) async fn compress(response: Response) -> Result<Response, ApiError> {
     let (mut parts, body) = response.into_parts();
-    let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(ApiError::internal)?;
+    let bytes = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .map_err(ApiError::internal)?;
     if bytes.len() < WORTH_COMPRESSING {
         return Ok(Response::from_parts(parts, Body::from(bytes)));
     }
     let packed = zstd::bulk::compress(&bytes, 1).map_err(ApiError::internal)?;
-    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"));
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(packed.len()));
+    parts
+        .headers
+        .insert(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(packed.len()));
     Ok(Response::from_parts(parts, Body::from(packed)))
 }
 
@@ -112,7 +142,11 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
             }
         }
     }
-    if size > limit { Err(WireErrorCode::TooLarge.into()) } else { Ok(bytes.into()) }
+    if size > limit {
+        Err(WireErrorCode::TooLarge.into())
+    } else {
+        Ok(bytes.into())
+    }
 }
 
 fn decompress(sent: &[u8], limit: usize) -> Result<Bytes, ApiError> {
@@ -120,8 +154,15 @@ fn decompress(sent: &[u8], limit: usize) -> Result<Bytes, ApiError> {
     let mut decoder = zstd::stream::read::Decoder::new(sent).map_err(malformed)?;
     decoder.window_log_max(MAX_WINDOW_LOG).map_err(malformed)?;
     let mut raw = Vec::new();
-    decoder.take(limit as u64 + 1).read_to_end(&mut raw).map_err(malformed)?;
-    if raw.len() > limit { Err(WireErrorCode::TooLarge.into()) } else { Ok(raw.into()) }
+    decoder
+        .take(limit as u64 + 1)
+        .read_to_end(&mut raw)
+        .map_err(malformed)?;
+    if raw.len() > limit {
+        Err(WireErrorCode::TooLarge.into())
+    } else {
+        Ok(raw.into())
+    }
 }
 
 fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, ApiError> {
@@ -131,7 +172,10 @@ fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, ApiError> {
     }
     // The parser's message can quote the body, so it is not kept as a cause; where it stopped is enough for the log.
     serde_json::from_str(text).map_err(|error| {
-        ApiError::new(WireErrorCode::Malformed).caused_by(NotThisMessage { line: error.line(), column: error.column() })
+        ApiError::new(WireErrorCode::Malformed).caused_by(NotThisMessage {
+            line: error.line(),
+            column: error.column(),
+        })
     })
 }
 
@@ -172,7 +216,13 @@ mod tests {
 
     #[test]
     fn nesting_is_counted_outside_of_texts_only() {
-        for (json, expected) in [("{}", 1), (r#"{"a":[[1]]}"#, 3), (r#"{"[[[":"\"[["}"#, 1), ("1", 0), (r#""\\""#, 0)] {
+        for (json, expected) in [
+            ("{}", 1),
+            (r#"{"a":[[1]]}"#, 3),
+            (r#"{"[[[":"\"[["}"#, 1),
+            ("1", 0),
+            (r#""\\""#, 0),
+        ] {
             assert_eq!(depth(json), expected, "{json}");
         }
     }
@@ -180,7 +230,10 @@ mod tests {
     #[test]
     fn a_body_nested_too_deeply_is_malformed_before_it_is_parsed() {
         let json = format!("{}{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1));
-        assert_eq!(code(parse::<serde_json::Value>(json.as_bytes())), Some(WireErrorCode::Malformed));
+        assert_eq!(
+            code(parse::<serde_json::Value>(json.as_bytes())),
+            Some(WireErrorCode::Malformed)
+        );
     }
 
     #[test]
@@ -195,15 +248,28 @@ mod tests {
         let bomb = zstd::bulk::compress(&vec![b' '; 1 << 20], 19).unwrap();
         assert!(bomb.len() < 1_000, "the bomb is small as sent");
         assert_eq!(code(decompress(&bomb, 1 << 10)), Some(WireErrorCode::TooLarge));
-        assert_eq!(decompress(&bomb, 1 << 20).unwrap().len(), 1 << 20, "the limit itself is allowed");
-        assert_eq!(code(decompress(&bomb[..bomb.len() / 2], 1 << 20)), Some(WireErrorCode::Malformed));
-        assert_eq!(code(decompress(b"no zstd at all", 1 << 20)), Some(WireErrorCode::Malformed));
+        assert_eq!(
+            decompress(&bomb, 1 << 20).unwrap().len(),
+            1 << 20,
+            "the limit itself is allowed"
+        );
+        assert_eq!(
+            code(decompress(&bomb[..bomb.len() / 2], 1 << 20)),
+            Some(WireErrorCode::Malformed)
+        );
+        assert_eq!(
+            code(decompress(b"no zstd at all", 1 << 20)),
+            Some(WireErrorCode::Malformed)
+        );
     }
 
     #[test]
     fn zstd_is_used_only_for_who_accepts_it() {
         let accepts = |value: &'static str| {
-            accepts_zstd(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]))
+            accepts_zstd(&HeaderMap::from_iter([(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static(value),
+            )]))
         };
         assert!(accepts("gzip, zstd") && accepts("zstd;q=0.5"));
         assert!(!accepts("gzip") && !accepts("zstd; q=0") && !accepts_zstd(&HeaderMap::new()));

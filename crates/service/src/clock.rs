@@ -12,10 +12,15 @@ pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
 impl Clock {
     /// The machine's clock.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the clock type, where the machine's time is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock type, where the machine's time is read"
+    )]
     pub fn system() -> Self {
         Self::from_fn(|| {
-            let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let since_1970 = std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or_default();
             i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
         })
     }

@@ -19,7 +19,12 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// A refusal whose code says everything.
     pub(crate) const fn new(code: WireErrorCode) -> Self {
-        Self { code, status: status_of(code), retry_after_ms: None, cause: None }
+        Self {
+            code,
+            status: status_of(code),
+            retry_after_ms: None,
+            cause: None,
+        }
     }
 
     /// This caller asks too often.
@@ -67,12 +72,18 @@ impl ApiError {
     /// The answer that the caller reads.
     pub(crate) fn render(&self, request_id: &str) -> Response {
         let body = ErrorBody {
-            error: WireError { code: self.code, request_id: request_id.to_owned(), retry_after_ms: self.retry_after_ms },
+            error: WireError {
+                code: self.code,
+                request_id: request_id.to_owned(),
+                retry_after_ms: self.retry_after_ms,
+            },
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], json).into_response();
         if let Some(retry_after_ms) = self.retry_after_ms {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000)));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000)));
         }
         response
     }
@@ -102,7 +113,9 @@ const fn status_of(code: WireErrorCode) -> StatusCode {
         | WireErrorCode::ForeignPractice
         | WireErrorCode::ChainInvalid => StatusCode::FORBIDDEN,
         WireErrorCode::CodeUnknown | WireErrorCode::NotFound => StatusCode::NOT_FOUND,
-        WireErrorCode::AlreadyClaimed | WireErrorCode::MutationGap | WireErrorCode::DeviceForked => StatusCode::CONFLICT,
+        WireErrorCode::AlreadyClaimed | WireErrorCode::MutationGap | WireErrorCode::DeviceForked => {
+            StatusCode::CONFLICT
+        }
         WireErrorCode::CodeExpired
         | WireErrorCode::CursorTooOld
         | WireErrorCode::EpochChanged

@@ -27,7 +27,10 @@ struct Bucket {
 
 impl<K: Eq + Hash + Clone> Buckets<K> {
     pub(crate) fn per_minute(requests: u32) -> Self {
-        Self { per_minute: i64::from(requests).max(1), callers: Mutex::new(HashMap::new()) }
+        Self {
+            per_minute: i64::from(requests).max(1),
+            callers: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Takes one request of `caller`.
@@ -38,7 +41,10 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         let full = self.per_minute * MINUTE_MS;
         let mut callers = lock(&self.callers);
         make_room(&mut callers, |bucket| bucket.at_ms);
-        let bucket = callers.entry(caller).or_insert(Bucket { fill: full, at_ms: now_ms });
+        let bucket = callers.entry(caller).or_insert(Bucket {
+            fill: full,
+            at_ms: now_ms,
+        });
         let elapsed = now_ms.saturating_sub(bucket.at_ms).clamp(0, MINUTE_MS);
         bucket.fill = (bucket.fill + elapsed * self.per_minute).min(full);
         bucket.at_ms = now_ms;
@@ -67,7 +73,11 @@ struct Window {
 
 impl<K: Eq + Hash + Clone> Failures<K> {
     pub(crate) fn at_most(most: u32, window_ms: i64) -> Self {
-        Self { most, window_ms, callers: Mutex::new(HashMap::new()) }
+        Self {
+            most,
+            window_ms,
+            callers: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Whether `caller` may try once more.
@@ -77,7 +87,9 @@ impl<K: Eq + Hash + Clone> Failures<K> {
     pub(crate) fn check(&self, caller: &K, now_ms: i64) -> Result<(), u64> {
         match lock(&self.callers).get(caller) {
             Some(window) if window.failures >= self.most && self.is_open(window, now_ms) => {
-                Err(u64::try_from(self.window_ms - (now_ms - window.since_ms)).unwrap_or(1).max(1))
+                Err(u64::try_from(self.window_ms - (now_ms - window.since_ms))
+                    .unwrap_or(1)
+                    .max(1))
             }
             _ => Ok(()),
         }
@@ -87,9 +99,15 @@ impl<K: Eq + Hash + Clone> Failures<K> {
     pub(crate) fn count(&self, caller: K, now_ms: i64) {
         let mut callers = lock(&self.callers);
         make_room(&mut callers, |window| window.since_ms);
-        let window = callers.entry(caller).or_insert(Window { failures: 0, since_ms: now_ms });
+        let window = callers.entry(caller).or_insert(Window {
+            failures: 0,
+            since_ms: now_ms,
+        });
         if !self.is_open(window, now_ms) {
-            *window = Window { failures: 0, since_ms: now_ms };
+            *window = Window {
+                failures: 0,
+                since_ms: now_ms,
+            };
         }
         window.failures = window.failures.saturating_add(1);
     }
@@ -136,7 +154,11 @@ mod tests {
         let buckets = Buckets::per_minute(1);
         assert_eq!(buckets.take("a", 1_000_000), Ok(()));
         assert_eq!(buckets.take("a", 0), Err(60_000));
-        assert_eq!(buckets.take("a", 60_000), Ok(()), "counted from the time that the clock shows now");
+        assert_eq!(
+            buckets.take("a", 60_000),
+            Ok(()),
+            "counted from the time that the clock shows now"
+        );
     }
 
     #[test]

@@ -42,7 +42,11 @@ impl Environment {
     /// As this process was started.
     #[must_use]
     pub fn of_process() -> Self {
-        let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         Self {
             credentials: folder("CREDENTIALS_DIRECTORY"),
             config_home: folder("XDG_CONFIG_HOME"),
@@ -51,11 +55,17 @@ impl Environment {
     }
 
     fn credential(&self) -> Option<PathBuf> {
-        self.credentials.as_ref().map(|folder| folder.join(CREDENTIAL_NAME)).filter(|file| file.exists())
+        self.credentials
+            .as_ref()
+            .map(|folder| folder.join(CREDENTIAL_NAME))
+            .filter(|file| file.exists())
     }
 
     fn configuration(&self) -> Option<PathBuf> {
-        let folder = self.config_home.clone().or_else(|| self.home.as_ref().map(|home| home.join(".config")))?;
+        let folder = self
+            .config_home
+            .clone()
+            .or_else(|| self.home.as_ref().map(|home| home.join(".config")))?;
         Some(folder.join("caseload").join("master-key"))
     }
 }
@@ -121,7 +131,10 @@ pub fn create(file: &Path) -> Result<(), MasterKeyError> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let text = Zeroizing::new(format!("{}\n", Zeroizing::new(hex(SymmetricKey::random().expose())).as_str()));
+    let text = Zeroizing::new(format!(
+        "{}\n",
+        Zeroizing::new(hex(SymmetricKey::random().expose())).as_str()
+    ));
     let mut opened = options.open(file)?;
     opened.write_all(text.as_bytes())?;
     opened.sync_all()?;
@@ -172,10 +185,13 @@ fn read_private(file: &Path) -> Result<SymmetricKey, MasterKeyError> {
     }
     // Room for more than a key, so that the buffer never moves and leaves no unwiped copy behind.
     let mut text = Zeroizing::new(String::with_capacity(256));
-    opened.take(128).read_to_string(&mut text).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => MasterKeyError::NotAKey,
-        _ => MasterKeyError::Io(error),
-    })?;
+    opened
+        .take(128)
+        .read_to_string(&mut text)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => MasterKeyError::NotAKey,
+            _ => MasterKeyError::Io(error),
+        })?;
     let bytes = Zeroizing::new(parse_hex(text.trim()).ok_or(MasterKeyError::NotAKey)?);
     Ok(SymmetricKey::from_bytes(*bytes))
 }

@@ -15,7 +15,11 @@ fn folders() -> Folders {
     let (data, elsewhere) = (root.path().join("data"), root.path().join("elsewhere"));
     fs::create_dir(&data).unwrap();
     fs::create_dir(&elsewhere).unwrap();
-    Folders { _root: root, data, elsewhere }
+    Folders {
+        _root: root,
+        data,
+        elsewhere,
+    }
 }
 
 fn standard(config_home: &Path, credentials: Option<&Path>) -> MasterKeySource {
@@ -44,8 +48,12 @@ fn the_credentials_folder_of_the_service_manager_comes_first() {
     let folders = folders();
     let credentials = folders.elsewhere.join("credentials");
     create(&credentials.join(CREDENTIAL_NAME)).unwrap();
-    let of_manager = MasterKeySource::File(credentials.join(CREDENTIAL_NAME)).read(&folders.data).unwrap();
-    let key = standard(&folders.elsewhere, Some(&credentials)).read(&folders.data).unwrap();
+    let of_manager = MasterKeySource::File(credentials.join(CREDENTIAL_NAME))
+        .read(&folders.data)
+        .unwrap();
+    let key = standard(&folders.elsewhere, Some(&credentials))
+        .read(&folders.data)
+        .unwrap();
     assert_eq!(key.expose(), of_manager.expose());
     assert!(!folders.elsewhere.join("caseload").exists(), "no second key is made");
 }
@@ -63,9 +71,15 @@ fn a_key_inside_the_data_folder_is_refused_even_behind_a_link_and_before_it_exis
         standard(&link, None),
         standard(&folders.data.join("config"), None),
     ] {
-        assert!(matches!(source.read(&folders.data), Err(MasterKeyError::InsideDataFolder)), "{source:?}");
+        assert!(
+            matches!(source.read(&folders.data), Err(MasterKeyError::InsideDataFolder)),
+            "{source:?}"
+        );
     }
-    assert!(!folders.data.join("caseload").exists() && !folders.data.join("config").exists(), "and nothing was made there");
+    assert!(
+        !folders.data.join("caseload").exists() && !folders.data.join("config").exists(),
+        "and nothing was made there"
+    );
 }
 
 #[test]
@@ -79,19 +93,28 @@ fn a_key_that_others_may_read_is_refused() {
         assert!(matches!(read, Err(MasterKeyError::ReadableByOthers)), "{mode:o}");
     }
     fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
-    assert!(MasterKeySource::File(file).read(&folders.data).is_ok(), "read-only for the owner is how credentials come");
+    assert!(
+        MasterKeySource::File(file).read(&folders.data).is_ok(),
+        "read-only for the owner is how credentials come"
+    );
 }
 
 #[test]
 fn a_named_file_that_is_missing_or_holds_something_else_gives_its_own_error() {
     let folders = folders();
     let file = folders.elsewhere.join("key");
-    assert!(matches!(MasterKeySource::File(file.clone()).read(&folders.data), Err(MasterKeyError::Missing)));
+    assert!(matches!(
+        MasterKeySource::File(file.clone()).read(&folders.data),
+        Err(MasterKeyError::Missing)
+    ));
     assert!(!file.exists(), "a mistyped path makes no key");
     for content in [&b""[..], b"hello", &[0xff; 64], &[b'0'; 66]] {
         fs::write(&file, content).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(MasterKeySource::File(file.clone()).read(&folders.data), Err(MasterKeyError::NotAKey)));
+        assert!(matches!(
+            MasterKeySource::File(file.clone()).read(&folders.data),
+            Err(MasterKeyError::NotAKey)
+        ));
     }
     let nowhere = MasterKeySource::Standard(Environment::default());
     assert!(matches!(nowhere.read(&folders.data), Err(MasterKeyError::NoFolder)));
@@ -101,5 +124,8 @@ fn a_named_file_that_is_missing_or_holds_something_else_gives_its_own_error() {
 fn a_demonstration_keeps_its_key_with_its_data() {
     let folders = folders();
     let key = MasterKeySource::Demonstration.read(&folders.data).unwrap();
-    assert_eq!(MasterKeySource::Demonstration.read(&folders.data).unwrap().expose(), key.expose());
+    assert_eq!(
+        MasterKeySource::Demonstration.read(&folders.data).unwrap().expose(),
+        key.expose()
+    );
 }

@@ -57,7 +57,10 @@ impl Metrics {
 
 /// The name of a code on the wire.
 pub(crate) fn name(code: WireErrorCode) -> String {
-    serde_json::to_value(code).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
+    serde_json::to_value(code)
+        .ok()
+        .and_then(|name| Some(name.as_str()?.to_owned()))
+        .unwrap_or_default()
 }
 
 /// `GET /metrics`, for programs on this machine only: how busy a practice is is nobody else's business.
@@ -66,13 +69,20 @@ pub(crate) async fn metrics(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
 ) -> Result<Response, ApiError> {
     allow(peer.ip())?;
-    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"))];
+    let headers = [(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; version=0.0.4"),
+    )];
     let waiting = MOST_WAITING - app.waiting.available_permits();
     Ok((headers, format!("{}caseload_waiting {waiting}\n", app.metrics.text())).into_response())
 }
 
 fn allow(peer: IpAddr) -> Result<(), ApiError> {
-    if peer.to_canonical().is_loopback() { Ok(()) } else { Err(WireErrorCode::Forbidden.into()) }
+    if peer.to_canonical().is_loopback() {
+        Ok(())
+    } else {
+        Err(WireErrorCode::Forbidden.into())
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +91,13 @@ mod tests {
 
     #[test]
     fn only_this_machine_reads_the_counts() {
-        for (peer, allowed) in [("127.0.0.1", true), ("::1", true), ("::ffff:127.0.0.1", true), ("192.168.1.4", false), ("::", false)] {
+        for (peer, allowed) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.168.1.4", false),
+            ("::", false),
+        ] {
             assert_eq!(allow(peer.parse().unwrap()).is_ok(), allowed, "{peer}");
         }
     }

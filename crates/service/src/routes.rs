@@ -29,7 +29,11 @@ fn table() -> [Route; 17] {
         ("POST", "/v1/auth/enrolments/redeem", post(auth::redeem)),
         ("POST", "/v1/devices/replicas", post(auth::register_replica)),
         ("POST", "/v1/sync/hello", post(sync::hello).layer(sync())),
-        ("POST", "/v1/sync/push", post(sync::push).layer(Extension(BodyLimits::push(&Limits::default())))),
+        (
+            "POST",
+            "/v1/sync/push",
+            post(sync::push).layer(Extension(BodyLimits::push(&Limits::default()))),
+        ),
         ("POST", "/v1/sync/pull", post(sync::pull).layer(sync())),
         ("POST", "/v1/sync/snapshot", post(sync::snapshot).layer(sync())),
         ("POST", "/v1/sync/check", post(sync::check).layer(sync())),

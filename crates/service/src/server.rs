@@ -53,7 +53,11 @@ impl Service {
         let master = config.master_key.read(&config.data)?;
         let listener = listen(config.listen).map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
-        let security = if encrypted { Some(Security::prepare(&config, address)?) } else { None };
+        let security = if encrypted {
+            Some(Security::prepare(&config, address)?)
+        } else {
+            None
+        };
         let storage = open_storage(&config, &master).await?;
         let setup = SetupCode::of(&config.data);
         let setup_code = prepare_setup_code(storage.as_ref(), &setup).await?;
@@ -64,7 +68,17 @@ impl Service {
         let pin = security.as_ref().map(|security| security.authority.pin());
         let serving = serve(listener, router, handle.clone(), security.as_ref()).map_err(StartError::Listen)?;
         let renewing = security.map(|security| tokio::spawn(security.renew(config.clock.clone(), stop.subscribe())));
-        Ok(RunningService { address, pin, setup_code, stop, handle, serving, renewing, storage, _lock: lock })
+        Ok(RunningService {
+            address,
+            pin,
+            setup_code,
+            stop,
+            handle,
+            serving,
+            renewing,
+            storage,
+            _lock: lock,
+        })
     }
 }
 
@@ -92,7 +106,11 @@ impl RunningService {
     /// The address that devices use, `http://...` or `https://...`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{}://{}", if self.pin.is_some() { "https" } else { "http" }, self.address)
+        format!(
+            "{}://{}",
+            if self.pin.is_some() { "https" } else { "http" },
+            self.address
+        )
     }
 
     /// What devices know the service by, when it serves TLS.
@@ -123,7 +141,10 @@ impl RunningService {
 impl std::fmt::Debug for RunningService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The setup code is a secret.
-        f.debug_struct("RunningService").field("address", &self.address).field("pin", &self.pin).finish_non_exhaustive()
+        f.debug_struct("RunningService")
+            .field("address", &self.address)
+            .field("pin", &self.pin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -189,7 +210,9 @@ fn serve(
     security: Option<&Security>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = bounded(axum_server::from_tcp(listener)?).handle(handle).acceptor(NoDelayAcceptor::new());
+    let server = bounded(axum_server::from_tcp(listener)?)
+        .handle(handle)
+        .acceptor(NoDelayAcceptor::new());
     Ok(match security {
         None => tokio::spawn(server.serve(service)),
         Some(security) => {
@@ -203,7 +226,11 @@ fn serve(
 /// HTTP/1.1 only, with a limit of time for headers, so that a slow sender holds no connection.
 fn bounded(server: Server<SocketAddr>) -> Server<SocketAddr> {
     let mut server = server.http1_only();
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER);
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER);
     server
 }
 
@@ -219,7 +246,11 @@ impl Security {
         let authority = Authority::of(&config.data)?;
         let names = tls::names(&config.names, address);
         let served = RustlsConfig::from_config(authority.server_config(&names, config.clock.now_ms())?);
-        Ok(Self { authority, names, served })
+        Ok(Self {
+            authority,
+            names,
+            served,
+        })
     }
 
     /// Makes the certificate anew every day, so that a service that runs for months never serves an expired one.

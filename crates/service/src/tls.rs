@@ -62,7 +62,11 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.der().clone();
         let pin = TlsPin::of_spki(&key.subject_public_key_info());
-        Ok(Self { issuer: Issuer::new(params, key), certificate, pin })
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+            pin,
+        })
     }
 
     /// What devices know the service by.
@@ -84,10 +88,11 @@ impl Authority {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate, self.certificate.clone()], key)?;
+        let mut config =
+            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate, self.certificate.clone()], key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -101,7 +106,11 @@ pub(crate) fn names(configured: &[String], listen: SocketAddr) -> Vec<String> {
     let mut names = configured.to_vec();
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
     names.extend(host_name());
-    let address = if listen.ip().is_unspecified() { outward_address() } else { Some(listen.ip()) };
+    let address = if listen.ip().is_unspecified() {
+        outward_address()
+    } else {
+        Some(listen.ip())
+    };
     names.extend(address.map(|address| address.to_string()));
     names.sort();
     names.dedup();
@@ -149,8 +158,64 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            let mode = fs::metadata(one.path().join("tls/authority-key.pem")).unwrap().permissions().mode();
+            let mode = fs::metadata(one.path().join("tls/authority-key.pem"))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    /// The handshake in memory, as a client makes it that trusts this authority alone.
+    fn handshake(authority: &Authority, server: Arc<rustls::ServerConfig>, name: &str) -> Result<(), rustls::Error> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut client = rustls::ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap())?;
+        let mut server = rustls::ServerConnection::new(server)?;
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).unwrap();
+            server.read_tls(&mut bytes.as_slice()).unwrap();
+            server.process_new_packets()?;
+            let mut bytes = Vec::new();
+            server.write_tls(&mut bytes).unwrap();
+            client.read_tls(&mut bytes.as_slice()).unwrap();
+            client.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn who_trusts_the_authority_accepts_the_certificate_for_its_names_and_dates_only() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (authority, stranger) = (
+            Authority::of(folder.path()).unwrap(),
+            Authority::of(other.path()).unwrap(),
+        );
+        let now_ms = crate::clock::Clock::system().now_ms();
+        let names = names(&["clinic.example".to_owned()], ([192, 168, 7, 5], 7878).into());
+        let today = authority.server_config(&names, now_ms).unwrap();
+        for name in ["clinic.example", "localhost", "192.168.7.5", "127.0.0.1"] {
+            assert_eq!(handshake(&authority, today.clone(), name), Ok(()), "{name}");
+        }
+        assert!(
+            handshake(&authority, today.clone(), "elsewhere.example").is_err(),
+            "another name"
+        );
+        assert!(handshake(&stranger, today, "localhost").is_err(), "another authority");
+        let day_ms = 24 * 60 * 60 * 1_000;
+        for (days, accepted) in [(-89, true), (-91, false), (0, true), (2, false)] {
+            let config = authority.server_config(&names, now_ms + days * day_ms).unwrap();
+            assert_eq!(
+                handshake(&authority, config, "localhost").is_ok(),
+                accepted,
+                "made {days} days from now"
+            );
         }
     }
 
@@ -160,7 +225,10 @@ mod tests {
         fs::create_dir(folder.path().join("tls")).unwrap();
         fs::write(folder.path().join("tls/authority-key.pem"), "damaged").unwrap();
         assert!(matches!(Authority::of(folder.path()), Err(TlsError::Certificate(_))));
-        assert_eq!(fs::read(folder.path().join("tls/authority-key.pem")).unwrap(), b"damaged");
+        assert_eq!(
+            fs::read(folder.path().join("tls/authority-key.pem")).unwrap(),
+            b"damaged"
+        );
     }
 
     #[test]

@@ -32,13 +32,20 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(WireErrorCode::AuthExpired)?;
+        let header = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let token = header
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or(WireErrorCode::AuthExpired)?;
         let caller = Self::of_token(app, token).await?;
         let path = parts.extensions.get::<MatchedPath>().map_or("-", MatchedPath::as_str);
         if path != WAIT {
             // Each endpoint counts for itself: one sync is a push, a pull and now and then a check.
-            app.sync_rate.take((caller.device, path.to_owned()), app.now_ms()).map_err(ApiError::too_many)?;
+            app.sync_rate
+                .take((caller.device, path.to_owned()), app.now_ms())
+                .map_err(ApiError::too_many)?;
         }
         Ok(caller)
     }
@@ -47,20 +54,41 @@ impl FromRequestParts<Shared> for Caller {
 impl Caller {
     async fn of_token(app: &App, token: &str) -> Result<Self, ApiError> {
         let practice = tokens::practice(token).ok_or(WireErrorCode::AuthExpired)?;
-        let session = app.storage.session_by_access(practice, &tokens::hash(token), app.now_ms()).await?;
+        let session = app
+            .storage
+            .session_by_access(practice, &tokens::hash(token), app.now_ms())
+            .await?;
         let session = session.ok_or(WireErrorCode::AuthExpired)?;
-        let account = app.storage.account(practice, session.user).await?.ok_or(WireErrorCode::AuthExpired)?;
-        Ok(Self { practice, user: session.user, device: session.device, role: account.role, admin: account.admin })
+        let account = app
+            .storage
+            .account(practice, session.user)
+            .await?
+            .ok_or(WireErrorCode::AuthExpired)?;
+        Ok(Self {
+            practice,
+            user: session.user,
+            device: session.device,
+            role: account.role,
+            admin: account.admin,
+        })
     }
 
     /// Refuses a body that names another practice than the token.
     pub(crate) fn own(&self, practice: PracticeId) -> Result<(), ApiError> {
-        if practice == self.practice { Ok(()) } else { Err(WireErrorCode::ForeignPractice.into()) }
+        if practice == self.practice {
+            Ok(())
+        } else {
+            Err(WireErrorCode::ForeignPractice.into())
+        }
     }
 
     /// A replica that this caller may sync: one of this computer and, if clinical, the person's own.
     pub(crate) async fn replica(&self, app: &App, id: ReplicaId) -> Result<Replica, ApiError> {
-        let replica = app.storage.replica(self.practice, id).await?.ok_or(WireErrorCode::NotFound)?;
+        let replica = app
+            .storage
+            .replica(self.practice, id)
+            .await?
+            .ok_or(WireErrorCode::NotFound)?;
         self.check_replica(&replica)?;
         Ok(replica)
     }
@@ -72,6 +100,10 @@ impl Caller {
                 ReplicaKind::Office => true,
                 ReplicaKind::Clinical => replica.user == self.user && self.role.is_clinical(),
             };
-        if allowed { Ok(()) } else { Err(WireErrorCode::Forbidden.into()) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(WireErrorCode::Forbidden.into())
+        }
     }
 }

@@ -56,7 +56,11 @@ async fn claimed_already(
     let account = app.storage.account(request.practice, owner.user).await?;
     let same = device.is_some_and(|device| device.public_key == owner.device_key && device.users.contains(&owner.user))
         && account.is_some_and(|account| account.public_key == owner.user_key);
-    if same { Ok(Done {}) } else { Err(WireErrorCode::AlreadyClaimed.into()) }
+    if same {
+        Ok(Done {})
+    } else {
+        Err(WireErrorCode::AlreadyClaimed.into())
+    }
 }
 
 fn check_code(app: &App, peer: IpAddr, typed: &str) -> Result<(), ApiError> {

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use caseload_domain::PracticeId;
 use caseload_protocol::auth::{Done, MintRequest, OpenEnrolmentRequest, OpenEnrolmentResponse, RedeemRequest};
 use caseload_protocol::messages::WireErrorCode;
+use caseload_vault::PublicKey;
 use caseload_vault::certificates::{AdminCertificate, Authorisation, ChainError, Signed, verify_chain};
 use caseload_vault::enrolment::LIFETIME_MS;
-use caseload_vault::PublicKey;
 
 use super::claim::records;
 use super::sessions::unknown_is_none;
@@ -20,7 +20,11 @@ use crate::storage::{Enrolment, KeptEnrolment, Practice, RedeemError};
 pub(super) async fn mint(app: &App, caller: &Caller, request: MintRequest) -> Result<Done, ApiError> {
     let authorisation: Signed<Authorisation> = text::read(&request.authorisation)?;
     text::check_name(&request.user_name)?;
-    let practice = app.storage.practice(caller.practice).await?.ok_or(WireErrorCode::NotFound)?;
+    let practice = app
+        .storage
+        .practice(caller.practice)
+        .await?
+        .ok_or(WireErrorCode::NotFound)?;
     check_entitled(app, caller, &practice, &request, &authorisation).await?;
     let stated = authorisation.statement();
     caller.own(stated.practice)?;
@@ -29,7 +33,10 @@ pub(super) async fn mint(app: &App, caller: &Caller, request: MintRequest) -> Re
     }
     let now_ms = app.now_ms();
     // A device whose clock runs ahead cannot make a code that lives longer.
-    let expires_ms = request.expires_ms.min(stated.expires_at_ms).min(now_ms.saturating_add(LIFETIME_MS));
+    let expires_ms = request
+        .expires_ms
+        .min(stated.expires_at_ms)
+        .min(now_ms.saturating_add(LIFETIME_MS));
     if expires_ms <= now_ms {
         return Err(WireErrorCode::CodeExpired.into());
     }
@@ -64,16 +71,32 @@ async fn check_entitled(
         let admin = certificate.verify(&practice.root_key).map_err(text::chain_invalid)?;
         authorisation.verify(&admin.public_key).map_err(text::chain_invalid)?;
         let same_person = admin.practice == caller.practice && admin.user == caller.user && caller.admin;
-        return if admin.may_enrol && same_person { Ok(()) } else { Err(WireErrorCode::Forbidden.into()) };
+        return if admin.may_enrol && same_person {
+            Ok(())
+        } else {
+            Err(WireErrorCode::Forbidden.into())
+        };
     }
     if authorisation.verify(&practice.root_key).is_ok() {
-        return if caller.admin { Ok(()) } else { Err(WireErrorCode::Forbidden.into()) };
+        return if caller.admin {
+            Ok(())
+        } else {
+            Err(WireErrorCode::Forbidden.into())
+        };
     }
-    let own_key = app.storage.account(caller.practice, caller.user).await?.map(|account| account.public_key);
+    let own_key = app
+        .storage
+        .account(caller.practice, caller.user)
+        .await?
+        .map(|account| account.public_key);
     let own_key: PublicKey = own_key.ok_or(WireErrorCode::AuthExpired)?;
     authorisation.verify(&own_key).map_err(text::chain_invalid)?;
     let own = stated.user == caller.user && stated.role == caller.role && (caller.admin || !stated.admin);
-    if own { Ok(()) } else { Err(WireErrorCode::Forbidden.into()) }
+    if own {
+        Ok(())
+    } else {
+        Err(WireErrorCode::Forbidden.into())
+    }
 }
 
 /// Shows a joiner what is needed to make keys. Does not use the code up.
@@ -110,8 +133,14 @@ pub(super) async fn redeem(app: &App, peer: IpAddr, request: &RedeemRequest) -> 
     if joiner.practice != request.practice || chain.authorisation.as_ref() != Some(&left) {
         return Err(text::chain_invalid(ChainError::EnrolmentDiffers));
     }
-    let (account, device) = records(&joiner, request.device_name.clone());
-    app.storage.redeem_enrolment(request.practice, &request.id, &account, &device, now_ms).await?;
+    let (mut account, device) = records(&joiner, request.device_name.clone());
+    if let Some(known) = app.storage.account(request.practice, joiner.user).await? {
+        // A person's next computer takes no right from her that its code did not name.
+        account.admin |= known.admin && known.public_key == account.public_key;
+    }
+    app.storage
+        .redeem_enrolment(request.practice, &request.id, &account, &device, now_ms)
+        .await?;
     tracing::info!(practice = %request.practice, user = %joiner.user, device = %joiner.device, "joined");
     Ok(Done {})
 }
@@ -119,7 +148,9 @@ pub(super) async fn redeem(app: &App, peer: IpAddr, request: &RedeemRequest) -> 
 /// A code that is open at a practice. Wrong ones are counted, so that nobody tries many.
 async fn find(app: &App, peer: IpAddr, practice: PracticeId, id: &str) -> Result<(Practice, Enrolment), ApiError> {
     let now_ms = app.now_ms();
-    app.wrong_enrolment_codes.check(&(practice, peer), now_ms).map_err(ApiError::too_many)?;
+    app.wrong_enrolment_codes
+        .check(&(practice, peer), now_ms)
+        .map_err(ApiError::too_many)?;
     let known = unknown_is_none(app.storage.practice(practice).await)?;
     let kept = match known {
         Some(_) => unknown_is_none(app.storage.enrolment(practice, id).await)?,

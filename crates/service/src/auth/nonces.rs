@@ -34,7 +34,14 @@ impl Nonces {
             return None;
         }
         let nonce = tokens::make();
-        open.insert(nonce.clone(), Open { practice, device, until_ms: now_ms + LIFETIME_MS });
+        open.insert(
+            nonce.clone(),
+            Open {
+                practice,
+                device,
+                until_ms: now_ms + LIFETIME_MS,
+            },
+        );
         Some(nonce)
     }
 
@@ -57,7 +64,10 @@ mod tests {
     use super::*;
 
     fn ids() -> (PracticeId, DeviceId) {
-        (PracticeId::new(uuid::Uuid::from_u128(1)), DeviceId::new(uuid::Uuid::from_u128(2)))
+        (
+            PracticeId::new(uuid::Uuid::from_u128(1)),
+            DeviceId::new(uuid::Uuid::from_u128(2)),
+        )
     }
 
     #[test]

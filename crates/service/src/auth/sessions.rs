@@ -14,7 +14,10 @@ use crate::storage::{Rotation, Session, StorageError, Tokens};
 
 /// Gives something to sign. Whether the computer is known shows only when the signature is checked.
 pub(super) fn challenge(app: &App, request: &ChallengeRequest) -> Result<ChallengeResponse, ApiError> {
-    let nonce = app.nonces.issue(request.practice, request.device, app.now_ms()).ok_or_else(ApiError::overloaded)?;
+    let nonce = app
+        .nonces
+        .issue(request.practice, request.device, app.now_ms())
+        .ok_or_else(ApiError::overloaded)?;
     Ok(ChallengeResponse { nonce })
 }
 
@@ -22,12 +25,18 @@ pub(super) fn challenge(app: &App, request: &ChallengeRequest) -> Result<Challen
 pub(super) async fn open(app: &App, request: &SessionRequest) -> Result<SessionResponse, ApiError> {
     let device_sig: Signature = text::read_text(&request.device_sig)?;
     let user_sig: Signature = text::read_text(&request.user_sig)?;
-    let SessionRequest { practice, device, user, .. } = *request;
+    let SessionRequest {
+        practice, device, user, ..
+    } = *request;
     if !app.nonces.take(&request.nonce, practice, device, app.now_ms()) {
         return Err(WireErrorCode::AuthFailed.into());
     }
     let known_device = unknown_is_none(app.storage.device(practice, device).await)?.ok_or(WireErrorCode::AuthFailed)?;
-    let account = app.storage.account(practice, user).await?.ok_or(WireErrorCode::AuthFailed)?;
+    let account = app
+        .storage
+        .account(practice, user)
+        .await?
+        .ok_or(WireErrorCode::AuthFailed)?;
     let signed = session_bytes(practice, device, user, &request.nonce);
     let verified = known_device.public_key.verify(&signed, &device_sig).is_ok()
         && account.public_key.verify(&signed, &user_sig).is_ok();
@@ -37,7 +46,12 @@ pub(super) async fn open(app: &App, request: &SessionRequest) -> Result<SessionR
     if known_device.revoked {
         return Err(WireErrorCode::DeviceRevoked.into());
     }
-    let session = Session { family: tokens::make(), practice, user, device };
+    let session = Session {
+        family: tokens::make(),
+        practice,
+        user,
+        device,
+    };
     let pair = Pair::make(app, practice);
     app.storage.put_session(&session, &pair.kept).await?;
     tracing::info!(%practice, %device, %user, "signed in");
@@ -49,7 +63,12 @@ pub(super) async fn refresh(app: &App, request: &RefreshRequest) -> Result<Sessi
     let practice = tokens::practice(&request.refresh).ok_or(WireErrorCode::AuthFailed)?;
     let pair = Pair::make(app, practice);
     let old = tokens::hash(&request.refresh);
-    match unknown_is_none(app.storage.rotate_session(practice, &old, &pair.kept, app.now_ms()).await.map(Some))? {
+    match unknown_is_none(
+        app.storage
+            .rotate_session(practice, &old, &pair.kept, app.now_ms())
+            .await
+            .map(Some),
+    )? {
         Some(Rotation::Rotated(_)) => Ok(pair.answer),
         Some(Rotation::Reused) => {
             tracing::warn!(%practice, "a refresh token was used twice; its session has ended");
@@ -83,7 +102,12 @@ impl Pair {
             refresh: tokens::hash(&refresh),
             refresh_expires_ms: now_ms + tokens::REFRESH_MS,
         };
-        let answer = SessionResponse { access, refresh, expires_ms: kept.access_expires_ms, server_time_ms: now_ms };
+        let answer = SessionResponse {
+            access,
+            refresh,
+            expires_ms: kept.access_expires_ms,
+            server_time_ms: now_ms,
+        };
         Self { answer, kept }
     }
 }

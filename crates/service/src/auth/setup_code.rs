@@ -21,7 +21,9 @@ pub(crate) struct SetupCode {
 impl SetupCode {
     /// The code of the service whose data lie in `data`.
     pub(crate) fn of(data: &Path) -> Self {
-        Self { file: data.join("setup-code") }
+        Self {
+            file: data.join("setup-code"),
+        }
     }
 
     /// The code for whoever sets the service up; made when there is none yet.
@@ -46,7 +48,9 @@ impl SetupCode {
     pub(crate) fn matches(&self, typed: &str) -> io::Result<bool> {
         let Some(code) = self.read()? else { return Ok(false) };
         let mut key = [0; 32];
-        SystemRandom::new().fill(&mut key).map_err(|_| io::Error::other("no randomness"))?;
+        SystemRandom::new()
+            .fill(&mut key)
+            .map_err(|_| io::Error::other("no randomness"))?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
         let expected = hmac::sign(&key, &normal_form(&code));
         Ok(hmac::verify(&key, &normal_form(typed), expected.as_ref()).is_ok())
@@ -71,9 +75,18 @@ impl SetupCode {
 
 fn make() -> String {
     let mut bytes = [0; LENGTH];
-    SystemRandom::new().fill(&mut bytes).expect("the operating system gives randomness");
-    let symbols: Vec<char> = bytes.iter().map(|byte| char::from(SYMBOLS[usize::from(byte & 31)])).collect();
-    symbols.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .expect("the operating system gives randomness");
+    let symbols: Vec<char> = bytes
+        .iter()
+        .map(|byte| char::from(SYMBOLS[usize::from(byte & 31)]))
+        .collect();
+    symbols
+        .chunks(4)
+        .map(|group| group.iter().collect::<String>())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 fn normal_form(code: &str) -> Vec<u8> {
@@ -98,7 +111,10 @@ mod tests {
         let code = setup.open().unwrap();
         assert_eq!(setup.open().unwrap(), code, "a restart keeps the code");
         #[cfg(unix)]
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&setup.file).unwrap().permissions()) & 0o777, 0o600);
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&setup.file).unwrap().permissions()) & 0o777,
+            0o600
+        );
         setup.remove().unwrap();
         setup.remove().unwrap();
         assert!(!setup.matches(&code).unwrap(), "a removed code opens nothing");

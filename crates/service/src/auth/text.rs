@@ -37,6 +37,10 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
 
 /// A chain that does not verify.
 pub(super) fn chain_invalid(cause: ChainError) -> ApiError {
-    let code = if cause == ChainError::Expired { WireErrorCode::CodeExpired } else { WireErrorCode::ChainInvalid };
+    let code = if cause == ChainError::Expired {
+        WireErrorCode::CodeExpired
+    } else {
+        WireErrorCode::ChainInvalid
+    };
     ApiError::new(code).caused_by(cause)
 }

@@ -41,6 +41,8 @@ pub(crate) fn hash(token: &str) -> TokenHash {
 /// When it gives none; a guessable token would be worse.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).expect("the operating system gives randomness");
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .expect("the operating system gives randomness");
     bytes
 }

@@ -16,10 +16,16 @@ pub(super) async fn check(app: &App, caller: &Caller, request: &CheckRequest) ->
     let scopes = Entitlement::of(app, caller, &replica).await?.require(&request.scopes)?;
     let leaves = app.storage.leaves(caller.practice, &scopes).await?;
     Ok(match &request.bucket {
-        None => CheckResponse { seq: leaves.seq, sums: sums(&leaves.entries), manifest: Vec::new() },
-        Some(bucket) => {
-            CheckResponse { seq: leaves.seq, sums: Vec::new(), manifest: manifest(&leaves.entries, bucket) }
-        }
+        None => CheckResponse {
+            seq: leaves.seq,
+            sums: sums(&leaves.entries),
+            manifest: Vec::new(),
+        },
+        Some(bucket) => CheckResponse {
+            seq: leaves.seq,
+            sums: Vec::new(),
+            manifest: manifest(&leaves.entries, bucket),
+        },
     })
 }
 
@@ -35,6 +41,10 @@ fn manifest(entries: &[LeafEntry], name: &BucketName) -> Vec<ManifestEntry> {
     entries
         .iter()
         .filter(|entry| entry.key.kind == name.t && checksum::bucket(entry.key.id) == name.bucket)
-        .map(|entry| ManifestEntry { id: entry.key.id, rev: entry.rev, leaf: hex(&entry.leaf) })
+        .map(|entry| ManifestEntry {
+            id: entry.key.id,
+            rev: entry.rev,
+            leaf: hex(&entry.leaf),
+        })
         .collect()
 }

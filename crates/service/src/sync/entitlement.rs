@@ -38,7 +38,11 @@ impl Entitlement {
     /// `scopes` without repetition, if all of them may be read.
     pub(super) fn require(&self, scopes: &[Scope]) -> Result<Vec<Scope>, ApiError> {
         let wanted: BTreeSet<Scope> = scopes.iter().copied().collect();
-        if wanted.is_subset(&self.0) { Ok(wanted.into_iter().collect()) } else { Err(WireErrorCode::Forbidden.into()) }
+        if wanted.is_subset(&self.0) {
+            Ok(wanted.into_iter().collect())
+        } else {
+            Err(WireErrorCode::Forbidden.into())
+        }
     }
 
     /// The scopes to be read for a device that holds `have`: those that it has and keeps, those that it gained, those that it lost.
@@ -89,7 +93,10 @@ mod tests {
     #[test]
     fn one_scope_too_many_refuses_the_whole_question() {
         let entitled = Entitlement(BTreeSet::from([Scope::Office]));
-        assert_eq!(entitled.require(&[Scope::Office, Scope::Office]).unwrap(), [Scope::Office]);
+        assert_eq!(
+            entitled.require(&[Scope::Office, Scope::Office]).unwrap(),
+            [Scope::Office]
+        );
         assert!(entitled.require(&[Scope::Office, clinical(1)]).is_err());
         assert!(!entitled.allows(clinical(1)));
     }

@@ -27,7 +27,11 @@ pub(super) async fn hello(app: &App, caller: &Caller, request: &HelloRequest) ->
     if let Some(replica) = &replica {
         caller.check_replica(replica)?;
     }
-    let head = app.storage.head(caller.practice).await?.ok_or(WireErrorCode::NotFound)?;
+    let head = app
+        .storage
+        .head(caller.practice)
+        .await?
+        .ok_or(WireErrorCode::NotFound)?;
     let last_op = replica.as_ref().and_then(|replica| replica.last_op.clone());
     let action = if request.proto < OLDEST_PROTOCOL {
         HelloAction::Upgrade
@@ -85,7 +89,10 @@ mod tests {
     use super::*;
 
     fn op(number: i64, id: u128) -> Option<LastOp> {
-        Some(LastOp { number, op_id: OpId::new(Uuid::from_u128(id)) })
+        Some(LastOp {
+            number,
+            op_id: OpId::new(Uuid::from_u128(id)),
+        })
     }
 
     #[test]
@@ -97,8 +104,20 @@ mod tests {
             ("restored to before its first push", None, 1, op(3, 30), false),
             ("equal", op(3, 30), 4, op(3, 30), true),
             ("an answer was lost", op(3, 30), 6, op(5, 50), true),
-            ("restored: the service has what the device no longer made", op(3, 30), 5, op(5, 50), false),
-            ("cloned: the same number for another change", op(3, 31), 4, op(3, 30), false),
+            (
+                "restored: the service has what the device no longer made",
+                op(3, 30),
+                5,
+                op(5, 50),
+                false,
+            ),
+            (
+                "cloned: the same number for another change",
+                op(3, 31),
+                4,
+                op(3, 30),
+                false,
+            ),
             ("the service was restored", op(5, 50), 6, op(3, 30), false),
             ("the service forgot everything", op(5, 50), 6, None, false),
         ];

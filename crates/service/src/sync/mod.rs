@@ -12,8 +12,8 @@ mod read;
 mod verify;
 mod wait;
 
-use axum::extract::{Query, State};
 use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use caseload_protocol::messages::{
     CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloRequest, HelloResponse, PullRequest, PullResponse,
     PushRequest, PushResponse, SnapshotRequest, SnapshotResponse, WaitResponse, WireErrorCode,

@@ -19,7 +19,11 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
     caller.own(request.practice)?;
     // Read before the scan, so that what it names is contained in the scan.
     let replica = caller.replica(app, request.replica).await?;
-    let head = app.storage.head(caller.practice).await?.ok_or(WireErrorCode::NotFound)?;
+    let head = app
+        .storage
+        .head(caller.practice)
+        .await?
+        .ok_or(WireErrorCode::NotFound)?;
     let after = match &request.cursor {
         None => 0,
         Some(cursor) => match refusal_of(app, caller.practice, cursor, &head).await? {
@@ -32,12 +36,19 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
     let page = if keeps.is_empty() && !enter.is_empty() {
         nothing_yet(after, head)
     } else {
-        app.storage.read_since(caller.practice, after, &keeps, page_limit(app, request.max_rows)).await?
+        app.storage
+            .read_since(caller.practice, after, &keeps, page_limit(app, request.max_rows))
+            .await?
     };
     let cursor = cursor(app, caller.practice, &page.head, page.examined, &entitlement).await?;
     app.metrics.rows(page.rows.len());
     Ok(PullResponse {
-        rows: page.rows.iter().filter(|row| entitlement.allows(row.scope)).map(Row::to_wire).collect(),
+        rows: page
+            .rows
+            .iter()
+            .filter(|row| entitlement.allows(row.scope))
+            .map(Row::to_wire)
+            .collect(),
         cursor,
         more: page.more,
         head_seq: page.head.seq,
@@ -50,7 +61,12 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
 
 /// For a device that holds nothing yet, reading the whole feed to leave everything out would be work for nothing.
 fn nothing_yet(after: i64, head: PracticeHead) -> FeedPage {
-    FeedPage { rows: Vec::new(), examined: after, more: head.seq > after, head }
+    FeedPage {
+        rows: Vec::new(),
+        examined: after,
+        more: head.seq > after,
+        head,
+    }
 }
 
 /// Why the service cannot go on from `cursor`, if it cannot.
@@ -85,14 +101,25 @@ pub(super) async fn cursor(
     let chain = if seq == head.seq {
         head.chain
     } else {
-        app.storage.chain_at(practice, seq).await?.ok_or(WireErrorCode::Internal)?
+        app.storage
+            .chain_at(practice, seq)
+            .await?
+            .ok_or(WireErrorCode::Internal)?
     };
-    Ok(Cursor { epoch: head.epoch.clone(), seq, chain: chain_text(&chain), scopes: entitlement.digest() })
+    Ok(Cursor {
+        epoch: head.epoch.clone(),
+        seq,
+        chain: chain_text(&chain),
+        scopes: entitlement.digest(),
+    })
 }
 
 /// How much a page may hold: never more than advertised, never less than one row.
 pub(super) fn page_limit(app: &App, max_rows: u32) -> PageLimit {
-    PageLimit { rows: max_rows.clamp(1, app.limits.pull_rows), bytes: app.limits.pull_bytes }
+    PageLimit {
+        rows: max_rows.clamp(1, app.limits.pull_rows),
+        bytes: app.limits.pull_bytes,
+    }
 }
 
 fn chain_text(chain: &Leaf) -> String {

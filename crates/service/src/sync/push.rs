@@ -25,11 +25,21 @@ pub(super) async fn push(app: &App, caller: &Caller, request: PushRequest) -> Re
     let replica = caller.replica(app, request.replica).await?;
     let verifier = Verifier::for_groups(app, caller.practice, &request.groups).await?;
     let groups = verifier.verify(request.groups).await?;
-    let batch = PushBatch { replica: replica.replica, epoch: request.epoch, groups: Arc::from(groups) };
-    let limits = DecideLimits { doc_bytes: usize::try_from(app.limits.doc_bytes).unwrap_or(usize::MAX) };
+    let batch = PushBatch {
+        replica: replica.replica,
+        epoch: request.epoch,
+        groups: Arc::from(groups),
+    };
+    let limits = DecideLimits {
+        doc_bytes: usize::try_from(app.limits.doc_bytes).unwrap_or(usize::MAX),
+    };
     let answer = app.storage.push(caller.practice, batch, limits).await?;
     app.metrics.operations(answer.results.len());
-    Ok(PushResponse { results: answer.results, epoch: answer.epoch, head_seq: answer.head_seq })
+    Ok(PushResponse {
+        results: answer.results,
+        epoch: answer.epoch,
+        head_seq: answer.head_seq,
+    })
 }
 
 /// Numbers lie where adding to them cannot overflow and every reader keeps them exactly.
@@ -38,7 +48,10 @@ fn is_well_formed(group: &Group) -> bool {
     exact(group.first_mut, 1)
         && exact(group.origin_mut, 1)
         && !group.ops.is_empty()
-        && group.ops.iter().all(|op| exact(op.base_rev, 0) && exact(op.client_ts, -MAX_INTEGER))
+        && group
+            .ops
+            .iter()
+            .all(|op| exact(op.base_rev, 0) && exact(op.client_ts, -MAX_INTEGER))
 }
 
 impl From<PushError> for ApiError {

@@ -1,8 +1,6 @@
 //! Snapshots of one scope, and rows by key for repair.
 
-use caseload_protocol::messages::{
-    FetchRequest, FetchResponse, SnapshotRequest, SnapshotResponse, WireErrorCode,
-};
+use caseload_protocol::messages::{FetchRequest, FetchResponse, SnapshotRequest, SnapshotResponse, WireErrorCode};
 use caseload_protocol::row::Row;
 
 use super::entitlement::Entitlement;
@@ -25,7 +23,10 @@ pub(super) async fn snapshot(
     let entitlement = Entitlement::of(app, caller, &replica).await?;
     entitlement.require(&[request.scope])?;
     let limit = page_limit(app, request.max_rows);
-    let page = app.storage.snapshot_page(caller.practice, request.scope, request.after.as_ref(), limit).await?;
+    let page = app
+        .storage
+        .snapshot_page(caller.practice, request.scope, request.after.as_ref(), limit)
+        .await?;
     let after = page.rows.last().filter(|_| page.more).map(|row| row.key.clone());
     app.metrics.rows(page.rows.len());
     Ok(SnapshotResponse {
@@ -44,5 +45,11 @@ pub(super) async fn fetch(app: &App, caller: &Caller, request: &FetchRequest) ->
     let replica = caller.replica(app, request.replica).await?;
     let entitlement = Entitlement::of(app, caller, &replica).await?;
     let rows = app.storage.fetch(caller.practice, &request.keys).await?;
-    Ok(FetchResponse { rows: rows.iter().filter(|row| entitlement.allows(row.scope)).map(Row::to_wire).collect() })
+    Ok(FetchResponse {
+        rows: rows
+            .iter()
+            .filter(|row| entitlement.allows(row.scope))
+            .map(Row::to_wire)
+            .collect(),
+    })
 }

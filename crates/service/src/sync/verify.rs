@@ -24,7 +24,12 @@ pub(super) struct Verifier {
 impl Verifier {
     /// Reads the practice's root and the accounts of the actors of `groups`.
     pub(super) async fn for_groups(app: &App, practice: PracticeId, groups: &[Group]) -> Result<Self, ApiError> {
-        let root = app.storage.practice(practice).await?.ok_or(WireErrorCode::NotFound)?.root_key;
+        let root = app
+            .storage
+            .practice(practice)
+            .await?
+            .ok_or(WireErrorCode::NotFound)?
+            .root_key;
         let mut accounts = HashMap::new();
         for group in groups {
             if accounts.contains_key(&group.actor) {
@@ -34,13 +39,20 @@ impl Verifier {
                 accounts.insert(group.actor, account);
             }
         }
-        Ok(Self { practice, root, accounts })
+        Ok(Self {
+            practice,
+            root,
+            accounts,
+        })
     }
 
     /// Verifies all groups. A push of 500 signatures takes a core some 50 ms, so this happens where blocking is allowed.
     pub(super) async fn verify(self, groups: Vec<Group>) -> Result<Vec<VerifiedGroup>, ApiError> {
         let verify = move || {
-            let with_actor = |group: Group| VerifiedGroup { actor: self.actor(&group), group };
+            let with_actor = |group: Group| VerifiedGroup {
+                actor: self.actor(&group),
+                group,
+            };
             groups.into_iter().map(with_actor).collect()
         };
         tokio::task::spawn_blocking(verify).await.map_err(ApiError::internal)
@@ -50,9 +62,16 @@ impl Verifier {
     fn actor(&self, group: &Group) -> Option<Actor> {
         let account = self.accounts.get(&group.actor)?;
         let signature = Signature::deserialize(&Value::from(group.sig.as_str())).ok()?;
-        account.public_key.verify(&group.signing_bytes(self.practice).ok()?, &signature).ok()?;
+        account
+            .public_key
+            .verify(&group.signing_bytes(self.practice).ok()?, &signature)
+            .ok()?;
         let holds = account.role == group.role && group.ops.iter().all(|op| self.certificate_holds(op));
-        holds.then_some(Actor { user: account.user, role: account.role, admin: account.admin })
+        holds.then_some(Actor {
+            user: account.user,
+            role: account.role,
+            admin: account.admin,
+        })
     }
 
     /// A certificate that does not lead to the practice's root, or names another holder than its entity does, is nobody's.

@@ -11,7 +11,10 @@ use crate::member::{Invitation, Member};
 /// Open to everybody, for these reasons. This list only shrinks.
 const OPEN: [(&str, &str); 2] = [
     ("/healthz", "says whether the service works and nothing else"),
-    ("/v1/auth/challenge", "gives random bytes to sign; what is known shows only with both signatures"),
+    (
+        "/v1/auth/challenge",
+        "gives random bytes to sign; what is known shows only with both signatures",
+    ),
 ];
 
 /// Refused beyond this machine; a test beside the handler shows it, because a test cannot come from elsewhere.
@@ -25,27 +28,56 @@ fn strangers(clinic: &Clinic, owner: &Owner) -> Vec<(&'static str, Value, WireEr
     let (unknown, _) = owner.invitation(Role::FrontDesk, clinic.now_ms());
     let joiner = Member::joining(&unknown);
     vec![
-        ("/v1/auth/claim", to_value(&Owner::new().claim("")), WireErrorCode::AlreadyClaimed),
-        ("/v1/auth/session", to_value(&stranger.session_request("guessed".to_owned())), WireErrorCode::AuthFailed),
-        ("/v1/auth/refresh", json!({"refresh": "guessed"}), WireErrorCode::AuthFailed),
+        (
+            "/v1/auth/claim",
+            to_value(&Owner::new().claim("")),
+            WireErrorCode::AlreadyClaimed,
+        ),
+        (
+            "/v1/auth/session",
+            to_value(&stranger.session_request("guessed".to_owned())),
+            WireErrorCode::AuthFailed,
+        ),
+        (
+            "/v1/auth/refresh",
+            json!({"refresh": "guessed"}),
+            WireErrorCode::AuthFailed,
+        ),
         (
             "/v1/auth/enrolments/open",
             json!({"practice": owner.member.practice, "id": "guessed"}),
             WireErrorCode::CodeUnknown,
         ),
-        ("/v1/auth/enrolments/redeem", to_value(&joiner.redeem(&unknown)), WireErrorCode::CodeUnknown),
+        (
+            "/v1/auth/enrolments/redeem",
+            to_value(&joiner.redeem(&unknown)),
+            WireErrorCode::CodeUnknown,
+        ),
     ]
 }
 
 /// A request to every route that needs a session. `member` sends it as practice `practice` about `replica` and `scope`.
-fn requests(clinic: &Clinic, owner: &Owner, member: &Member, replica: ReplicaId, scope: Scope) -> Vec<(&'static str, Value)> {
+fn requests(
+    clinic: &Clinic,
+    owner: &Owner,
+    member: &Member,
+    replica: ReplicaId,
+    scope: Scope,
+) -> Vec<(&'static str, Value)> {
     let practice = member.practice;
     let user = UserId::new(uuid());
     let (_, mint) = Invitation::new(practice, user, Role::FrontDesk, clinic.now_ms() + 60_000, &owner.root);
-    let kind = if replica == owner.member.clinical { "clinical" } else { "office" };
+    let kind = if replica == owner.member.clinical {
+        "clinical"
+    } else {
+        "office"
+    };
     vec![
         ("/v1/auth/enrolments", to_value(&mint)),
-        ("/v1/devices/replicas", json!({"replica": replica, "kind": kind, "replaces": null})),
+        (
+            "/v1/devices/replicas",
+            json!({"replica": replica, "kind": kind, "replaces": null}),
+        ),
         ("/v1/sync/hello", to_value(&member.hello(replica))),
         ("/v1/sync/push", to_value(&member.push(replica, Vec::new()))),
         ("/v1/sync/pull", to_value(&member.pull(replica, &[scope]))),
@@ -53,8 +85,14 @@ fn requests(clinic: &Clinic, owner: &Owner, member: &Member, replica: ReplicaId,
             "/v1/sync/snapshot",
             json!({"practice": practice, "replica": replica, "scope": scope, "after": null, "max_rows": 10}),
         ),
-        ("/v1/sync/check", json!({"practice": practice, "replica": replica, "scopes": [scope]})),
-        ("/v1/sync/fetch", json!({"practice": practice, "replica": replica, "keys": []})),
+        (
+            "/v1/sync/check",
+            json!({"practice": practice, "replica": replica, "scopes": [scope]}),
+        ),
+        (
+            "/v1/sync/fetch",
+            json!({"practice": practice, "replica": replica, "keys": []}),
+        ),
         ("/v1/sync/wait", Value::Null),
     ]
 }
@@ -88,19 +126,35 @@ async fn every_route_has_a_refused_access() {
         } else {
             clinic.http.post(path, &request).await
         };
-        assert_eq!((none.status, none.code()), (401, WireErrorCode::AuthExpired), "{path} without a token");
+        assert_eq!(
+            (none.status, none.code()),
+            (401, WireErrorCode::AuthExpired),
+            "{path} without a token"
+        );
         for token in ["guessed", &me.refresh, &"A".repeat(64)] {
             let answer = ask(&clinic, token, path, &request).await;
-            assert_eq!((answer.status, answer.code()), (401, WireErrorCode::AuthExpired), "{path} with {token}");
+            assert_eq!(
+                (answer.status, answer.code()),
+                (401, WireErrorCode::AuthExpired),
+                "{path} with {token}"
+            );
         }
-        assert_eq!(ask(&clinic, &me.access, path, &request).await.status, 200, "{path} is open to whom it is for");
+        assert_eq!(
+            ask(&clinic, &me.access, path, &request).await.status,
+            200,
+            "{path} is open to whom it is for"
+        );
     }
     for (method, path) in routes::names() {
         assert!(covered.contains(&path), "{method} {path} has no case of refused access");
     }
     clinic.folders.advance(15 * 60_000);
     for (path, request) in requests(&clinic, &owner, me, me.office, Scope::Office) {
-        assert_eq!(ask(&clinic, &me.access, path, &request).await.code(), WireErrorCode::AuthExpired, "{path}, expired");
+        assert_eq!(
+            ask(&clinic, &me.access, path, &request).await.code(),
+            WireErrorCode::AuthExpired,
+            "{path}, expired"
+        );
     }
 }
 
@@ -114,7 +168,11 @@ async fn the_practice_is_the_tokens_and_never_the_bodys() {
         match path {
             // These two name no practice.
             "/v1/devices/replicas" | "/v1/sync/wait" => answer.ok(),
-            _ => assert_eq!((answer.status, answer.code()), (403, WireErrorCode::ForeignPractice), "{path}"),
+            _ => assert_eq!(
+                (answer.status, answer.code()),
+                (403, WireErrorCode::ForeignPractice),
+                "{path}"
+            ),
         }
     }
 }
@@ -129,7 +187,11 @@ async fn the_front_desk_is_refused_the_clinical_file_everywhere() {
         match path {
             // The wake-up is a number without content.
             "/v1/sync/wait" => answer.ok(),
-            _ => assert_eq!((answer.status, answer.code()), (403, WireErrorCode::Forbidden), "{path}"),
+            _ => assert_eq!(
+                (answer.status, answer.code()),
+                (403, WireErrorCode::Forbidden),
+                "{path}"
+            ),
         }
     }
 }
@@ -146,7 +208,13 @@ async fn another_computers_name_in_hello_is_refused() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_not_found() {
     let (clinic, owner) = Clinic::with_owner().await;
-    for path in ["/", "/v1/sync/pull", "/v1/sync", "/v1/sync/pull/../push", "/v1/auth/claim?x=1"] {
+    for path in [
+        "/",
+        "/v1/sync/pull",
+        "/v1/sync",
+        "/v1/sync/pull/../push",
+        "/v1/auth/claim?x=1",
+    ] {
         let answer = clinic.http.get(path).await;
         assert_eq!((answer.status, answer.code()), (404, WireErrorCode::NotFound), "{path}");
     }

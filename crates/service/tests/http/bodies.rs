@@ -30,17 +30,30 @@ async fn what_is_no_message_is_malformed() {
         ("cut", b"{\"practice\":\"".to_vec()),
         ("another message", b"{}".to_vec()),
         ("a wrong type", b"{\"practice\":7}".to_vec()),
-        ("an id that is none", serde_json::to_vec(&json!({"practice": "x"})).unwrap()),
+        (
+            "an id that is none",
+            serde_json::to_vec(&json!({"practice": "x"})).unwrap(),
+        ),
         ("not UTF-8", b"{\"practice\":\"\xff\xfe\"}".to_vec()),
         ("nested without end", deep.into_bytes()),
     ] {
         for path in [PUSH, HELLO, "/v1/auth/enrolments"] {
             let answer = send(&clinic, me, path, None, body.clone()).await;
-            assert_eq!((answer.status, answer.code()), (400, WireErrorCode::Malformed), "{name} to {path}");
+            assert_eq!(
+                (answer.status, answer.code()),
+                (400, WireErrorCode::Malformed),
+                "{name} to {path}"
+            );
         }
     }
-    assert_eq!(clinic.http.get_as(me, "/v1/sync/wait?seq=soon").await.code(), WireErrorCode::Malformed);
-    assert_eq!(clinic.http.get_as(me, "/v1/sync/wait").await.code(), WireErrorCode::Malformed);
+    assert_eq!(
+        clinic.http.get_as(me, "/v1/sync/wait?seq=soon").await.code(),
+        WireErrorCode::Malformed
+    );
+    assert_eq!(
+        clinic.http.get_as(me, "/v1/sync/wait").await.code(),
+        WireErrorCode::Malformed
+    );
 }
 
 #[tokio::test]
@@ -62,14 +75,21 @@ async fn sizes_are_bounded_as_sent_and_after_decompression() {
     let me = &owner.member;
     let bomb = zstd::bulk::compress(&vec![b' '; 64 << 20], 3).unwrap();
     assert!(bomb.len() < 1 << 20, "a small body");
-    let noise: Vec<u8> = (0..(4 << 20) / 32 + 1).flat_map(|_| *SymmetricKey::random().expose()).collect();
+    let noise: Vec<u8> = (0..(4 << 20) / 32 + 1)
+        .flat_map(|_| *SymmetricKey::random().expose())
+        .collect();
     for (name, path, encoding, body) in [
         ("a bomb", PUSH, Some("zstd"), bomb.clone()),
         ("a bomb to a small endpoint", "/v1/auth/enrolments", Some("zstd"), bomb),
         ("a large body", PUSH, None, vec![b' '; (4 << 20) + 1]),
         ("a large compressed body", PUSH, Some("zstd"), noise),
         ("a body too large for hello", HELLO, None, vec![b' '; (1 << 20) + 1]),
-        ("a body too large for signing in", "/v1/auth/challenge", None, vec![b' '; (64 << 10) + 1]),
+        (
+            "a body too large for signing in",
+            "/v1/auth/challenge",
+            None,
+            vec![b' '; (64 << 10) + 1],
+        ),
     ] {
         let answer = send(&clinic, me, path, encoding, body).await;
         assert_eq!((answer.status, answer.code()), (413, WireErrorCode::TooLarge), "{name}");
@@ -85,14 +105,24 @@ async fn zstd_is_read_and_written_and_other_encodings_are_refused() {
     let packed = zstd::bulk::compress(&push, 3).unwrap();
     send(&clinic, me, PUSH, Some("zstd"), packed.clone()).await.ok();
     let damaged = packed[..packed.len() / 2].to_vec();
-    assert_eq!(send(&clinic, me, PUSH, Some("zstd"), damaged).await.code(), WireErrorCode::Malformed);
-    assert_eq!(send(&clinic, me, PUSH, Some("zstd"), push.clone()).await.code(), WireErrorCode::Malformed);
+    assert_eq!(
+        send(&clinic, me, PUSH, Some("zstd"), damaged).await.code(),
+        WireErrorCode::Malformed
+    );
+    assert_eq!(
+        send(&clinic, me, PUSH, Some("zstd"), push.clone()).await.code(),
+        WireErrorCode::Malformed
+    );
     let gzip = send(&clinic, me, PUSH, Some("gzip"), push).await;
     assert_eq!((gzip.status, gzip.code()), (415, WireErrorCode::UnsupportedEncoding));
 
     let pull = serde_json::to_vec(&me.pull(me.office, &[Scope::Office])).unwrap();
     let ask = |accept: &'static str| {
-        let request = clinic.http.request("/v1/sync/pull").bearer_auth(&me.access).header("accept-encoding", accept);
+        let request = clinic
+            .http
+            .request("/v1/sync/pull")
+            .bearer_auth(&me.access)
+            .header("accept-encoding", accept);
         clinic.http.send(request.body(pull.clone()))
     };
     let plain = ask("identity").await;

@@ -36,7 +36,11 @@ impl Folders {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         master_key::create(&root.path().join("master-key")).unwrap();
-        Self { root, now_ms: Arc::new(AtomicI64::new(START_MS)), mongodb: None }
+        Self {
+            root,
+            now_ms: Arc::new(AtomicI64::new(START_MS)),
+            mongodb: None,
+        }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -131,9 +135,17 @@ impl Owner {
     /// A colleague, enrolled, signed in and with their files registered.
     pub(crate) async fn enrol(&self, clinic: &Clinic, role: Role) -> Member {
         let (invitation, request) = self.invitation(role, clinic.now_ms());
-        clinic.http.post_as(&self.member, "/v1/auth/enrolments", &request).await.ok();
+        clinic
+            .http
+            .post_as(&self.member, "/v1/auth/enrolments", &request)
+            .await
+            .ok();
         let mut member = Member::joining(&invitation);
-        clinic.http.post("/v1/auth/enrolments/redeem", &member.redeem(&invitation)).await.ok();
+        clinic
+            .http
+            .post("/v1/auth/enrolments/redeem", &member.redeem(&invitation))
+            .await
+            .ok();
         member.sign_in(&clinic.http).await;
         member.register_files(&clinic.http).await;
         member
@@ -149,11 +161,15 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn to(url: String) -> Self {
-        Self { url, client: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self {
+            url,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
     }
 
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Answer {
-        self.send(self.request(path).body(serde_json::to_vec(body).unwrap())).await
+        self.send(self.request(path).body(serde_json::to_vec(body).unwrap()))
+            .await
     }
 
     pub(crate) async fn post_as(&self, member: &Member, path: &str, body: &impl Serialize) -> Answer {
@@ -161,11 +177,21 @@ impl Http {
     }
 
     pub(crate) async fn post_with(&self, token: &str, path: &str, body: &impl Serialize) -> Answer {
-        self.send(self.request(path).bearer_auth(token).body(serde_json::to_vec(body).unwrap())).await
+        self.send(
+            self.request(path)
+                .bearer_auth(token)
+                .body(serde_json::to_vec(body).unwrap()),
+        )
+        .await
     }
 
     pub(crate) async fn get_as(&self, member: &Member, path: &str) -> Answer {
-        self.send(self.client.get(format!("{}{path}", self.url)).bearer_auth(&member.access)).await
+        self.send(
+            self.client
+                .get(format!("{}{path}", self.url))
+                .bearer_auth(&member.access),
+        )
+        .await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -180,7 +206,11 @@ impl Http {
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
+        Answer {
+            status,
+            headers,
+            body: response.bytes().await.unwrap().to_vec(),
+        }
     }
 }
 
@@ -207,11 +237,19 @@ impl Answer {
     /// The code of an answer that must be a refusal; the shape of every refusal is checked on the way.
     #[track_caller]
     pub(crate) fn code(&self) -> WireErrorCode {
-        assert!(self.status >= 400, "not refused: {}", String::from_utf8_lossy(&self.body));
+        assert!(
+            self.status >= 400,
+            "not refused: {}",
+            String::from_utf8_lossy(&self.body)
+        );
         let members: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
         let error = members["error"].as_object().unwrap();
         assert_eq!(members.as_object().unwrap().len(), 1);
-        assert!(error.keys().all(|member| ["code", "request_id", "retry_after_ms"].contains(&member.as_str())));
+        assert!(
+            error
+                .keys()
+                .all(|member| ["code", "request_id", "retry_after_ms"].contains(&member.as_str()))
+        );
         assert_eq!(self.headers["cache-control"], "no-store");
         let body: ErrorBody = serde_json::from_slice(&self.body).unwrap();
         assert_eq!(body.error.request_id.len(), 16);

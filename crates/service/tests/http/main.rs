@@ -7,6 +7,7 @@ mod bodies;
 mod clinic;
 mod enrolling;
 mod member;
+mod mongo;
 mod publishing;
 mod pushing;
 mod reading;

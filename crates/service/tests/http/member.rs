@@ -11,7 +11,9 @@ use caseload_protocol::auth::{
     ReplicaKind, SessionRequest, SessionResponse, session_bytes,
 };
 use caseload_protocol::cursor::Cursor;
-use caseload_protocol::messages::{Group, HelloRequest, Op, OpKind, PullRequest, PullResponse, PushRequest, PushResponse};
+use caseload_protocol::messages::{
+    Group, HelloRequest, Op, OpKind, PullRequest, PullResponse, PushRequest, PushResponse,
+};
 use caseload_vault::certificates::{Authorisation, Chain, Signed, UserCertificate};
 use caseload_vault::enrolment::EnrolmentCode;
 use caseload_vault::{Signature, SigningKey};
@@ -44,7 +46,13 @@ pub(crate) struct Invitation {
 impl Owner {
     /// An invitation signed by the practice root, and the request that leaves it at the service.
     pub(crate) fn invitation(&self, role: Role, now_ms: i64) -> (Invitation, MintRequest) {
-        Invitation::new(self.member.practice, UserId::new(uuid()), role, now_ms + 600_000, &self.root)
+        Invitation::new(
+            self.member.practice,
+            UserId::new(uuid()),
+            role,
+            now_ms + 600_000,
+            &self.root,
+        )
     }
 }
 
@@ -142,8 +150,14 @@ impl Member {
     }
 
     pub(crate) async fn challenge(&self, http: &Http) -> String {
-        let request = ChallengeRequest { practice: self.practice, device: self.device };
-        http.post("/v1/auth/challenge", &request).await.json::<ChallengeResponse>().nonce
+        let request = ChallengeRequest {
+            practice: self.practice,
+            device: self.device,
+        };
+        http.post("/v1/auth/challenge", &request)
+            .await
+            .json::<ChallengeResponse>()
+            .nonce
     }
 
     pub(crate) fn session_request(&self, nonce: String) -> SessionRequest {
@@ -170,8 +184,14 @@ impl Member {
             files.push((self.clinical, ReplicaKind::Clinical));
         }
         for (replica, kind) in files {
-            let request = RegisterReplicaRequest { replica, kind, replaces: None };
-            http.post_as(self, "/v1/devices/replicas", &request).await.json::<RegisterReplicaResponse>();
+            let request = RegisterReplicaRequest {
+                replica,
+                kind,
+                replaces: None,
+            };
+            http.post_as(self, "/v1/devices/replicas", &request)
+                .await
+                .json::<RegisterReplicaResponse>();
         }
     }
 
@@ -198,11 +218,22 @@ impl Member {
     }
 
     pub(crate) fn push(&self, replica: ReplicaId, groups: Vec<Group>) -> PushRequest {
-        PushRequest { practice: self.practice, replica, epoch: None, groups }
+        PushRequest {
+            practice: self.practice,
+            replica,
+            epoch: None,
+            groups,
+        }
     }
 
     pub(crate) fn pull(&self, replica: ReplicaId, have: &[Scope]) -> PullRequest {
-        PullRequest { practice: self.practice, replica, cursor: None, have: have.to_vec(), max_rows: 1_000 }
+        PullRequest {
+            practice: self.practice,
+            replica,
+            cursor: None,
+            have: have.to_vec(),
+            max_rows: 1_000,
+        }
     }
 
     pub(crate) fn hello(&self, replica: ReplicaId) -> HelloRequest {
@@ -239,7 +270,11 @@ impl Member {
         let client = ClientId::new(uuid());
         let ops = vec![new_client(client), new_care(client, self.user)];
         let request = self.push(self.office, vec![self.group(self.office, first_mut, ops)]);
-        clinic.http.post_as(self, "/v1/sync/push", &request).await.json::<PushResponse>();
+        clinic
+            .http
+            .post_as(self, "/v1/sync/push", &request)
+            .await
+            .json::<PushResponse>();
         client
     }
 
@@ -247,7 +282,11 @@ impl Member {
     pub(crate) async fn create_chart(&self, clinic: &Clinic, client: ClientId, first_mut: i64) -> EntityKey {
         let ops = vec![new_chart(client)];
         let request = self.push(self.clinical, vec![self.group(self.clinical, first_mut, ops)]);
-        clinic.http.post_as(self, "/v1/sync/push", &request).await.json::<PushResponse>();
+        clinic
+            .http
+            .post_as(self, "/v1/sync/push", &request)
+            .await
+            .json::<PushResponse>();
         EntityKey::new("client_chart", client.entity())
     }
 }
@@ -277,13 +316,17 @@ pub(crate) fn create(key: EntityKey, units: Value) -> Op {
 }
 
 pub(crate) fn new_client(client: ClientId) -> Op {
-    let units = json!({"name": {"family": "Kim", "given": "Min-ji"}, "status": {"state": "active"}, "later": {"unknown": [1]}});
+    let units =
+        json!({"name": {"family": "Kim", "given": "Min-ji"}, "status": {"state": "active"}, "later": {"unknown": [1]}});
     create(EntityKey::new("client", client.entity()), units)
 }
 
 pub(crate) fn new_care(client: ClientId, therapist: UserId) -> Op {
     let units = json!({"parties": {"client": client, "therapist": therapist}, "status": {"state": "active"}});
-    create(EntityKey::new("care_relationship", care_relationship_id(client, therapist)), units)
+    create(
+        EntityKey::new("care_relationship", care_relationship_id(client, therapist)),
+        units,
+    )
 }
 
 pub(crate) fn new_chart(client: ClientId) -> Op {

@@ -28,7 +28,10 @@ async fn a_second_practice_comes_too_late_and_the_same_claim_sent_again_is_answe
     let code = clinic.service.setup_code().unwrap().to_owned();
     let first = Owner::new();
     clinic.http.post(CLAIM, &first.claim(&code)).await.ok();
-    assert_eq!(clinic.http.post(CLAIM, &Owner::new().claim(&code)).await.code(), WireErrorCode::AlreadyClaimed);
+    assert_eq!(
+        clinic.http.post(CLAIM, &Owner::new().claim(&code)).await.code(),
+        WireErrorCode::AlreadyClaimed
+    );
     clinic.http.post(CLAIM, &first.claim(&code)).await.ok();
     let mut forged = Owner::new();
     forged.member.practice = first.member.practice;
@@ -39,7 +42,10 @@ async fn a_second_practice_comes_too_late_and_the_same_claim_sent_again_is_answe
         },
         &forged.root,
     );
-    assert_eq!(clinic.http.post(CLAIM, &forged.claim(&code)).await.code(), WireErrorCode::AlreadyClaimed);
+    assert_eq!(
+        clinic.http.post(CLAIM, &forged.claim(&code)).await.code(),
+        WireErrorCode::AlreadyClaimed
+    );
 }
 
 #[tokio::test]
@@ -59,11 +65,22 @@ async fn a_wrong_setup_code_is_refused_and_five_of_them_close_the_door_for_a_whi
     let clinic = Clinic::start().await;
     let owner = Owner::new();
     for _ in 0..5 {
-        assert_eq!(clinic.http.post(CLAIM, &owner.claim("0000-0000-0000-0000")).await.code(), WireErrorCode::CodeUnknown);
+        assert_eq!(
+            clinic
+                .http
+                .post(CLAIM, &owner.claim("0000-0000-0000-0000"))
+                .await
+                .code(),
+            WireErrorCode::CodeUnknown
+        );
     }
     let code = clinic.service.setup_code().unwrap();
     let answer = clinic.http.post(CLAIM, &owner.claim(code)).await;
-    assert_eq!((answer.status, answer.code()), (429, WireErrorCode::Busy), "even the right code waits now");
+    assert_eq!(
+        (answer.status, answer.code()),
+        (429, WireErrorCode::Busy),
+        "even the right code waits now"
+    );
     assert_eq!(answer.headers["retry-after"], "900");
     clinic.folders.advance(15 * 60 * 1_000);
     clinic.http.post(CLAIM, &owner.claim(code)).await.ok();
@@ -80,8 +97,16 @@ async fn a_chain_that_the_root_did_not_sign_or_of_another_practice_publishes_not
     other_practice.practice = Owner::new().member.practice;
     let mut no_chain = owner.claim(&code);
     no_chain.chain = serde_json::json!({"user": "somebody"});
-    for (name, request) in [("root", other_root), ("practice", other_practice), ("no chain", no_chain)] {
-        assert_eq!(clinic.http.post(CLAIM, &request).await.code(), WireErrorCode::ChainInvalid, "{name}");
+    for (name, request) in [
+        ("root", other_root),
+        ("practice", other_practice),
+        ("no chain", no_chain),
+    ] {
+        assert_eq!(
+            clinic.http.post(CLAIM, &request).await.code(),
+            WireErrorCode::ChainInvalid,
+            "{name}"
+        );
     }
     clinic.http.post(CLAIM, &owner.claim(&code)).await.ok();
 }

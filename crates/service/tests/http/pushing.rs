@@ -34,7 +34,9 @@ async fn a_group_that_its_actor_did_not_sign_is_refused_and_the_others_are_made(
     let (clinic, owner) = Clinic::with_owner().await;
     let me = &owner.member;
     let mut changed = me.group(me.office, 1, vec![a_client()]);
-    changed.ops[0].units.insert("alert".to_owned(), json!({"text": "changed on the way"}));
+    changed.ops[0]
+        .units
+        .insert("alert".to_owned(), json!({"text": "changed on the way"}));
     let mut other_key = me.clone();
     other_key.user_key = SigningKey::generate();
     let mut unknown = me.clone();
@@ -53,9 +55,18 @@ async fn a_group_that_its_actor_did_not_sign_is_refused_and_the_others_are_made(
     ];
     let answer = push(&clinic, me, &me.push(me.office, groups)).await;
     for result in &answer.results[..5] {
-        assert_eq!((result.st, result.why), (Outcome::Rejected, Some(Refusal::Signature)), "operation {}", result.number);
+        assert_eq!(
+            (result.st, result.why),
+            (Outcome::Rejected, Some(Refusal::Signature)),
+            "operation {}",
+            result.number
+        );
     }
-    assert_eq!(answer.results[5].st, Outcome::Applied, "one bad group never delays the others");
+    assert_eq!(
+        answer.results[5].st,
+        Outcome::Applied,
+        "one bad group never delays the others"
+    );
 }
 
 #[tokio::test]
@@ -64,7 +75,11 @@ async fn whoever_is_signed_in_only_transports() {
     let desk = owner.enrol(&clinic, Role::FrontDesk).await;
     let by_owner = owner.member.group(desk.office, 1, vec![a_client()]);
     let answer = push(&clinic, &desk, &desk.push(desk.office, vec![by_owner])).await;
-    assert_eq!(answer.results[0].st, Outcome::Applied, "the group is its actor's, whoever sends it");
+    assert_eq!(
+        answer.results[0].st,
+        Outcome::Applied,
+        "the group is its actor's, whoever sends it"
+    );
 }
 
 #[tokio::test]
@@ -87,13 +102,27 @@ async fn numbers_must_follow_on_each_other() {
     let (clinic, owner) = Clinic::with_owner().await;
     let me = &owner.member;
     let gap = me.push(me.office, vec![me.group(me.office, 2, vec![a_client()])]);
-    assert_eq!(clinic.http.post_as(me, PUSH, &gap).await.code(), WireErrorCode::MutationGap);
-    push(&clinic, me, &me.push(me.office, vec![me.group(me.office, 1, vec![a_client()])])).await;
+    assert_eq!(
+        clinic.http.post_as(me, PUSH, &gap).await.code(),
+        WireErrorCode::MutationGap
+    );
+    push(
+        &clinic,
+        me,
+        &me.push(me.office, vec![me.group(me.office, 1, vec![a_client()])]),
+    )
+    .await;
     let forked = me.push(me.office, vec![me.group(me.office, 1, vec![a_client()])]);
-    assert_eq!(clinic.http.post_as(me, PUSH, &forked).await.code(), WireErrorCode::DeviceForked);
+    assert_eq!(
+        clinic.http.post_as(me, PUSH, &forked).await.code(),
+        WireErrorCode::DeviceForked
+    );
     let mut restored = me.push(me.office, vec![me.group(me.office, 2, vec![a_client()])]);
     restored.epoch = Some("the history before".to_owned());
-    assert_eq!(clinic.http.post_as(me, PUSH, &restored).await.code(), WireErrorCode::EpochChanged);
+    assert_eq!(
+        clinic.http.post_as(me, PUSH, &restored).await.code(),
+        WireErrorCode::EpochChanged
+    );
 }
 
 #[tokio::test]
@@ -102,17 +131,27 @@ async fn numbers_at_the_edge_of_integers_are_malformed_and_crash_nothing() {
     let me = &owner.member;
     for number in [i64::MAX, i64::MAX - 1, 1 << 53, 0, -1, i64::MIN] {
         let request = me.push(me.office, vec![me.group(me.office, number, vec![a_client()])]);
-        assert_eq!(clinic.http.post_as(me, PUSH, &request).await.code(), WireErrorCode::Malformed, "{number}");
+        assert_eq!(
+            clinic.http.post_as(me, PUSH, &request).await.code(),
+            WireErrorCode::Malformed,
+            "{number}"
+        );
     }
     let mut op = a_client();
     op.base_rev = i64::MAX;
     let request = me.push(me.office, vec![me.group(me.office, 1, vec![a_client()])]);
     let mut far = request.clone();
     far.groups[0].ops[0] = op;
-    assert_eq!(clinic.http.post_as(me, PUSH, &far).await.code(), WireErrorCode::Malformed);
+    assert_eq!(
+        clinic.http.post_as(me, PUSH, &far).await.code(),
+        WireErrorCode::Malformed
+    );
     let mut empty = request;
     empty.groups[0].ops.clear();
-    assert_eq!(clinic.http.post_as(me, PUSH, &empty).await.code(), WireErrorCode::Malformed);
+    assert_eq!(
+        clinic.http.post_as(me, PUSH, &empty).await.code(),
+        WireErrorCode::Malformed
+    );
 }
 
 #[tokio::test]
@@ -121,7 +160,10 @@ async fn a_push_has_at_most_the_advertised_number_of_operations() {
     let me = &owner.member;
     let ops = |count: usize| (0..count).map(|_| a_client()).collect::<Vec<_>>();
     let too_many = me.push(me.office, vec![me.group(me.office, 1, ops(501))]);
-    assert_eq!(clinic.http.post_as(me, PUSH, &too_many).await.code(), WireErrorCode::TooLarge);
+    assert_eq!(
+        clinic.http.post_as(me, PUSH, &too_many).await.code(),
+        WireErrorCode::TooLarge
+    );
     let most = me.push(me.office, vec![me.group(me.office, 1, ops(500))]);
     assert_eq!(push(&clinic, me, &most).await.results.len(), 500);
 }
@@ -131,10 +173,18 @@ async fn a_document_beyond_the_limit_is_refused_alone() {
     let (clinic, owner) = Clinic::with_owner().await;
     let me = &owner.member;
     let mut large = a_client();
-    large.units.insert("later".to_owned(), json!({"text": "x".repeat(256 << 10)}));
-    let groups = vec![me.group(me.office, 1, vec![large]), me.group(me.office, 2, vec![a_client()])];
+    large
+        .units
+        .insert("later".to_owned(), json!({"text": "x".repeat(256 << 10)}));
+    let groups = vec![
+        me.group(me.office, 1, vec![large]),
+        me.group(me.office, 2, vec![a_client()]),
+    ];
     let answer = push(&clinic, me, &me.push(me.office, groups)).await;
-    assert_eq!((answer.results[0].st, answer.results[0].why), (Outcome::Rejected, Some(Refusal::TooLarge)));
+    assert_eq!(
+        (answer.results[0].st, answer.results[0].why),
+        (Outcome::Rejected, Some(Refusal::TooLarge))
+    );
     assert_eq!(answer.results[1].st, Outcome::Applied);
 }
 
@@ -143,10 +193,14 @@ async fn dates_that_do_not_exist_unknown_zones_and_floats_are_refused_with_their
     let (clinic, owner) = Clinic::with_owner().await;
     let me = &owner.member;
     let mut no_such_date = a_client();
-    no_such_date.units.insert("birth".to_owned(), json!({"date": "2025-02-30"}));
+    no_such_date
+        .units
+        .insert("birth".to_owned(), json!({"date": "2025-02-30"}));
     let key = |kind: &str| EntityKey::new(kind, EntityId::new(uuid()));
-    let no_such_zone =
-        create(key("location"), json!({"name": {"display": "Upstairs"}, "zone": {"tz": "Europe/Atlantis"}}));
+    let no_such_zone = create(
+        key("location"),
+        json!({"name": {"display": "Upstairs"}, "zone": {"tz": "Europe/Atlantis"}}),
+    );
     let unknown_kind = create(key("invoice_of_a_later_version"), json!({}));
     let groups = vec![
         me.group(me.office, 1, vec![no_such_date]),
@@ -154,13 +208,28 @@ async fn dates_that_do_not_exist_unknown_zones_and_floats_are_refused_with_their
         me.group(me.office, 3, vec![unknown_kind]),
     ];
     let results = push(&clinic, me, &me.push(me.office, groups)).await.results;
-    assert_eq!((results[0].why, results[0].fields[0].path.as_str()), (Some(Refusal::Invalid), "birth.date"));
-    assert_eq!((results[1].why, results[1].fields[0].path.as_str()), (Some(Refusal::Invalid), "zone.tz"));
-    assert_eq!((results[2].st, results[2].why), (Outcome::Upgrade, Some(Refusal::UnknownKind)));
+    assert_eq!(
+        (results[0].why, results[0].fields[0].path.as_str()),
+        (Some(Refusal::Invalid), "birth.date")
+    );
+    assert_eq!(
+        (results[1].why, results[1].fields[0].path.as_str()),
+        (Some(Refusal::Invalid), "zone.tz")
+    );
+    assert_eq!(
+        (results[2].st, results[2].why),
+        (Outcome::Upgrade, Some(Refusal::UnknownKind))
+    );
     let mut float = me.push(me.office, vec![me.group(me.office, 4, vec![a_client()])]);
-    float.groups[0].ops[0].units.insert("later".to_owned(), json!({"amount": 1.5}));
+    float.groups[0].ops[0]
+        .units
+        .insert("later".to_owned(), json!({"amount": 1.5}));
     let answer = push(&clinic, me, &float).await;
-    assert_eq!(answer.results[0].why, Some(Refusal::Signature), "what has no canonical form, nobody can have signed");
+    assert_eq!(
+        answer.results[0].why,
+        Some(Refusal::Signature),
+        "what has no canonical form, nobody can have signed"
+    );
 }
 
 #[tokio::test]

@@ -17,7 +17,13 @@ const SNAPSHOT: &str = "/v1/sync/snapshot";
 const CHECK: &str = "/v1/sync/check";
 
 fn snapshot_request(member: &Member, replica: caseload_domain::ReplicaId, scope: Scope) -> SnapshotRequest {
-    SnapshotRequest { practice: member.practice, replica, scope, after: None, max_rows: 1_000 }
+    SnapshotRequest {
+        practice: member.practice,
+        replica,
+        scope,
+        after: None,
+        max_rows: 1_000,
+    }
 }
 
 fn kinds(rows: &[WireRow]) -> Vec<&str> {
@@ -25,7 +31,10 @@ fn kinds(rows: &[WireRow]) -> Vec<&str> {
 }
 
 async fn end_care(clinic: &Clinic, member: &Member, client: ClientId, first_mut: i64) {
-    let mut op = create(EntityKey::new("care_relationship", care_relationship_id(client, member.user)), json!({}));
+    let mut op = create(
+        EntityKey::new("care_relationship", care_relationship_id(client, member.user)),
+        json!({}),
+    );
     op.kind = OpKind::Patch;
     op.base_rev = 1;
     op.units.clear();
@@ -50,8 +59,15 @@ async fn a_new_file_takes_a_snapshot_and_then_follows_the_feed() {
     let mut request = me.pull(me.office, &[Scope::Office]);
     request.cursor = Some(snapshot.cursor);
     let next: PullResponse = clinic.http.post_as(me, PULL, &request).await.json();
-    assert_eq!(kinds(&next.rows), ["client", "care_relationship"], "in the order in which they were made");
-    assert_eq!((next.more, next.head_seq, next.enter.len(), next.leave.len()), (false, 4, 0, 0));
+    assert_eq!(
+        kinds(&next.rows),
+        ["client", "care_relationship"],
+        "in the order in which they were made"
+    );
+    assert_eq!(
+        (next.more, next.head_seq, next.enter.len(), next.leave.len()),
+        (false, 4, 0, 0)
+    );
     assert_eq!(next.acked.map(|last| last.number), Some(4));
 }
 
@@ -101,10 +117,26 @@ async fn a_cursor_of_another_history_is_refused() {
     me.create_client(&clinic, 1).await;
     let cursor = me.pull_all(&clinic.http, me.office, &[Scope::Office]).await.cursor;
     for (name, cursor, code) in [
-        ("epoch", at(&cursor, |cursor| cursor.epoch = "other".to_owned()), WireErrorCode::EpochChanged),
-        ("beyond the head", at(&cursor, |cursor| cursor.seq += 1), WireErrorCode::HistoryDiverged),
-        ("before the beginning", at(&cursor, |cursor| cursor.seq = -1), WireErrorCode::HistoryDiverged),
-        ("chain", at(&cursor, |cursor| cursor.chain = "0".repeat(16)), WireErrorCode::HistoryDiverged),
+        (
+            "epoch",
+            at(&cursor, |cursor| cursor.epoch = "other".to_owned()),
+            WireErrorCode::EpochChanged,
+        ),
+        (
+            "beyond the head",
+            at(&cursor, |cursor| cursor.seq += 1),
+            WireErrorCode::HistoryDiverged,
+        ),
+        (
+            "before the beginning",
+            at(&cursor, |cursor| cursor.seq = -1),
+            WireErrorCode::HistoryDiverged,
+        ),
+        (
+            "chain",
+            at(&cursor, |cursor| cursor.chain = "0".repeat(16)),
+            WireErrorCode::HistoryDiverged,
+        ),
     ] {
         let mut request = me.pull(me.office, &[Scope::Office]);
         request.cursor.clone_from(&cursor);
@@ -125,26 +157,58 @@ async fn the_front_desk_never_gets_a_clinical_row_from_any_endpoint() {
     let desk = owner.enrol(&clinic, Role::FrontDesk).await;
     let scope = Scope::Clinical(client);
 
-    let pulled = clinic.http.post_as(&desk, PULL, &desk.pull(desk.office, &[Scope::Office, scope])).await;
-    assert_eq!(pulled.json::<PullResponse>().leave, [scope], "it is told to let go of what it may not hold");
-    let fetch = FetchRequest { practice: desk.practice, replica: desk.office, keys: vec![chart.clone()] };
+    let pulled = clinic
+        .http
+        .post_as(&desk, PULL, &desk.pull(desk.office, &[Scope::Office, scope]))
+        .await;
+    assert_eq!(
+        pulled.json::<PullResponse>().leave,
+        [scope],
+        "it is told to let go of what it may not hold"
+    );
+    let fetch = FetchRequest {
+        practice: desk.practice,
+        replica: desk.office,
+        keys: vec![chart.clone()],
+    };
     let fetched = clinic.http.post_as(&desk, "/v1/sync/fetch", &fetch).await;
     assert_eq!(fetched.json::<FetchResponse>().rows.len(), 0);
     let wait = clinic.http.get_as(&desk, "/v1/sync/wait?seq=0").await;
     for answer in [&pulled, &fetched, &wait] {
         assert!(!String::from_utf8_lossy(&answer.body).contains(MARKER));
     }
-    let snapshot = clinic.http.post_as(&desk, SNAPSHOT, &snapshot_request(&desk, desk.office, scope)).await;
+    let snapshot = clinic
+        .http
+        .post_as(&desk, SNAPSHOT, &snapshot_request(&desk, desk.office, scope))
+        .await;
     assert_eq!(snapshot.code(), WireErrorCode::Forbidden);
-    let check = CheckRequest { practice: desk.practice, replica: desk.office, scopes: vec![scope], bucket: None };
-    assert_eq!(clinic.http.post_as(&desk, CHECK, &check).await.code(), WireErrorCode::Forbidden);
+    let check = CheckRequest {
+        practice: desk.practice,
+        replica: desk.office,
+        scopes: vec![scope],
+        bucket: None,
+    };
+    assert_eq!(
+        clinic.http.post_as(&desk, CHECK, &check).await.code(),
+        WireErrorCode::Forbidden
+    );
 
     let office_file_of_the_therapist = snapshot_request(therapist, therapist.office, scope);
-    let answer = clinic.http.post_as(therapist, SNAPSHOT, &office_file_of_the_therapist).await;
-    assert_eq!(answer.code(), WireErrorCode::Forbidden, "nor does the office file of a clinician hold clinical rows");
+    let answer = clinic
+        .http
+        .post_as(therapist, SNAPSHOT, &office_file_of_the_therapist)
+        .await;
+    assert_eq!(
+        answer.code(),
+        WireErrorCode::Forbidden,
+        "nor does the office file of a clinician hold clinical rows"
+    );
     let own = snapshot_request(therapist, therapist.clinical, scope);
     let found = clinic.http.post_as(therapist, SNAPSHOT, &own).await;
-    assert!(String::from_utf8_lossy(&found.body).contains(MARKER), "the same hunt finds it where it should be");
+    assert!(
+        String::from_utf8_lossy(&found.body).contains(MARKER),
+        "the same hunt finds it where it should be"
+    );
 }
 
 #[tokio::test]
@@ -157,17 +221,34 @@ async fn care_gives_a_clinician_the_record_and_its_end_takes_it() {
     let scope = Scope::Clinical(client);
     let mine: PullResponse = clinic.http.post_as(me, PULL, &me.pull(me.clinical, &[])).await.json();
     assert_eq!(mine.enter, [scope]);
-    assert_eq!(kinds(&me.pull_all(&clinic.http, me.clinical, &[scope]).await.rows), ["client_chart"]);
+    assert_eq!(
+        kinds(&me.pull_all(&clinic.http, me.clinical, &[scope]).await.rows),
+        ["client_chart"]
+    );
 
-    let theirs = clinic.http.post_as(&colleague, PULL, &colleague.pull(colleague.clinical, &[scope])).await;
+    let theirs = clinic
+        .http
+        .post_as(&colleague, PULL, &colleague.pull(colleague.clinical, &[scope]))
+        .await;
     let theirs: PullResponse = theirs.json();
-    assert_eq!((theirs.rows.len(), theirs.enter.len(), theirs.leave.as_slice()), (0, 0, &[scope][..]));
-    let fetch = FetchRequest { practice: colleague.practice, replica: colleague.clinical, keys: vec![chart] };
+    assert_eq!(
+        (theirs.rows.len(), theirs.enter.len(), theirs.leave.as_slice()),
+        (0, 0, &[scope][..])
+    );
+    let fetch = FetchRequest {
+        practice: colleague.practice,
+        replica: colleague.clinical,
+        keys: vec![chart],
+    };
     let fetched: FetchResponse = clinic.http.post_as(&colleague, "/v1/sync/fetch", &fetch).await.json();
     assert_eq!(fetched.rows.len(), 0);
 
     end_care(&clinic, me, client, 3).await;
-    let after: PullResponse = clinic.http.post_as(me, PULL, &me.pull(me.clinical, &[scope])).await.json();
+    let after: PullResponse = clinic
+        .http
+        .post_as(me, PULL, &me.pull(me.clinical, &[scope]))
+        .await
+        .json();
     assert_eq!((after.rows.len(), after.leave.as_slice()), (0, &[scope][..]));
 }
 
@@ -176,12 +257,19 @@ async fn a_file_is_synced_only_from_its_own_computer_and_a_clinical_one_only_by_
     let (clinic, owner) = Clinic::with_owner().await;
     let me = &owner.member;
     let colleague = owner.enrol(&clinic, Role::Therapist).await;
-    for (reader, replica) in [(&colleague, me.office), (&colleague, me.clinical), (me, colleague.clinical)] {
+    for (reader, replica) in [
+        (&colleague, me.office),
+        (&colleague, me.clinical),
+        (me, colleague.clinical),
+    ] {
         let answer = clinic.http.post_as(reader, PULL, &reader.pull(replica, &[])).await;
         assert_eq!(answer.code(), WireErrorCode::Forbidden);
     }
     let unknown = me.pull(caseload_domain::ReplicaId::new(uuid()), &[]);
-    assert_eq!(clinic.http.post_as(me, PULL, &unknown).await.code(), WireErrorCode::NotFound);
+    assert_eq!(
+        clinic.http.post_as(me, PULL, &unknown).await.code(),
+        WireErrorCode::NotFound
+    );
 }
 
 #[tokio::test]
@@ -193,15 +281,32 @@ async fn sums_and_manifests_are_those_of_the_rows_that_the_reader_holds() {
     let rows = me.pull_all(&clinic.http, me.office, &[Scope::Office]).await.rows;
     let mut ours = Sums::default();
     for row in &rows {
-        ours.add(&row.key, &caseload_protocol::checksum::leaf(&row.key, row.rev, row.del, &row.doc).unwrap());
+        ours.add(
+            &row.key,
+            &caseload_protocol::checksum::leaf(&row.key, row.rev, row.del, &row.doc).unwrap(),
+        );
     }
-    let request = |bucket| CheckRequest { practice: me.practice, replica: me.office, scopes: vec![Scope::Office], bucket };
+    let request = |bucket| CheckRequest {
+        practice: me.practice,
+        replica: me.office,
+        scopes: vec![Scope::Office],
+        bucket,
+    };
     let answer: CheckResponse = clinic.http.post_as(me, CHECK, &request(None)).await.json();
     assert_eq!(answer.sums, ours.to_wire());
-    assert_eq!(answer.seq, 3, "the chart moved the practice on, though the office does not see it");
-    let bucket = BucketName { t: "client".into(), bucket: caseload_protocol::checksum::bucket(client.entity()) };
+    assert_eq!(
+        answer.seq, 3,
+        "the chart moved the practice on, though the office does not see it"
+    );
+    let bucket = BucketName {
+        t: "client".into(),
+        bucket: caseload_protocol::checksum::bucket(client.entity()),
+    };
     let answer: CheckResponse = clinic.http.post_as(me, CHECK, &request(Some(bucket))).await.json();
-    assert_eq!(answer.manifest.iter().map(|entry| entry.id).collect::<Vec<_>>(), [client.entity()]);
+    assert_eq!(
+        answer.manifest.iter().map(|entry| entry.id).collect::<Vec<_>>(),
+        [client.entity()]
+    );
 }
 
 #[tokio::test]
@@ -209,12 +314,19 @@ async fn at_most_two_hundred_rows_are_fetched_and_unknown_ones_are_left_out() {
     let (clinic, owner) = Clinic::with_owner().await;
     let me = &owner.member;
     let client = EntityKey::new("client", me.create_client(&clinic, 1).await.entity());
-    let fetch = |keys| FetchRequest { practice: me.practice, replica: me.office, keys };
+    let fetch = |keys| FetchRequest {
+        practice: me.practice,
+        replica: me.office,
+        keys,
+    };
     let few = fetch(vec![client.clone(), some_entity("client"), some_entity("unknown")]);
     let answer: FetchResponse = clinic.http.post_as(me, "/v1/sync/fetch", &few).await.json();
     assert_eq!(answer.rows.iter().map(|row| &row.key).collect::<Vec<_>>(), [&client]);
     let many = fetch(vec![client; 201]);
-    assert_eq!(clinic.http.post_as(me, "/v1/sync/fetch", &many).await.code(), WireErrorCode::TooLarge);
+    assert_eq!(
+        clinic.http.post_as(me, "/v1/sync/fetch", &many).await.code(),
+        WireErrorCode::TooLarge
+    );
 }
 
 #[tokio::test]
@@ -224,7 +336,14 @@ async fn a_waiting_device_wakes_when_another_one_pushes() {
     me.create_client(&clinic, 1).await;
     let at_once: WaitResponse = clinic.http.get_as(me, "/v1/sync/wait?seq=0").await.json();
     assert_eq!(at_once.head_seq, 2);
-    let wait = async { clinic.http.get_as(me, "/v1/sync/wait?seq=2").await.json::<WaitResponse>().head_seq };
+    let wait = async {
+        clinic
+            .http
+            .get_as(me, "/v1/sync/wait?seq=2")
+            .await
+            .json::<WaitResponse>()
+            .head_seq
+    };
     let (woken, _) = tokio::join!(wait, me.create_client(&clinic, 3));
     assert!(woken > 2);
 }
@@ -232,10 +351,17 @@ async fn a_waiting_device_wakes_when_another_one_pushes() {
 #[tokio::test]
 async fn a_waiting_device_is_answered_when_the_service_ends() {
     let (clinic, owner) = Clinic::with_owner().await;
-    let Clinic { http, service, folders: _folders } = clinic;
+    let Clinic {
+        http,
+        service,
+        folders: _folders,
+    } = clinic;
     let (asking, me) = (http.clone(), owner.member.clone());
     let waiting = tokio::spawn(async move { asking.get_as(&me, "/v1/sync/wait?seq=9").await });
-    while !String::from_utf8(http.get("/metrics").await.body).unwrap().contains("caseload_waiting 1\n") {
+    while !String::from_utf8(http.get("/metrics").await.body)
+        .unwrap()
+        .contains("caseload_waiting 1\n")
+    {
         tokio::task::yield_now().await;
     }
     service.shutdown().await;
@@ -249,14 +375,31 @@ async fn hello_shows_the_services_clock_and_limits_and_what_to_do() {
     let mut hello = me.hello(me.office);
     hello.time_ms = START_MS - 3_600_000;
     let answer: HelloResponse = clinic.http.post_as(me, "/v1/sync/hello", &hello).await.json();
-    assert_eq!(answer.server_time_ms - hello.time_ms, 3_600_000, "a skewed clock shows and refuses nothing");
-    assert_eq!((answer.action, answer.last_op.as_ref(), answer.head_seq), (HelloAction::Ok, None, 0));
-    assert_eq!((answer.min_writer, answer.limits.push_ops, answer.limits.wait_ms), (1, 500, 55_000));
+    assert_eq!(
+        answer.server_time_ms - hello.time_ms,
+        3_600_000,
+        "a skewed clock shows and refuses nothing"
+    );
+    assert_eq!(
+        (answer.action, answer.last_op.as_ref(), answer.head_seq),
+        (HelloAction::Ok, None, 0)
+    );
+    assert_eq!(
+        (answer.min_writer, answer.limits.push_ops, answer.limits.wait_ms),
+        (1, 500, 55_000)
+    );
 
-    hello.last_op = Some(LastOp { number: 4, op_id: OpId::new(uuid()) });
+    hello.last_op = Some(LastOp {
+        number: 4,
+        op_id: OpId::new(uuid()),
+    });
     hello.next_mut = 5;
     let answer: HelloResponse = clinic.http.post_as(me, "/v1/sync/hello", &hello).await.json();
-    assert_eq!(answer.action, HelloAction::Reregister, "the service knows nothing of this device's changes");
+    assert_eq!(
+        answer.action,
+        HelloAction::Reregister,
+        "the service knows nothing of this device's changes"
+    );
     hello.proto = 0;
     let answer: HelloResponse = clinic.http.post_as(me, "/v1/sync/hello", &hello).await.json();
     assert_eq!(answer.action, HelloAction::Upgrade);
@@ -265,7 +408,11 @@ async fn hello_shows_the_services_clock_and_limits_and_what_to_do() {
     assert_eq!((newer.status, newer.code()), (426, WireErrorCode::UpgradeRequired));
     let unknown = me.hello(caseload_domain::ReplicaId::new(uuid()));
     let answer: HelloResponse = clinic.http.post_as(me, "/v1/sync/hello", &unknown).await.json();
-    assert_eq!(answer.action, HelloAction::Reregister, "a file that a restored service does not know registers anew");
+    assert_eq!(
+        answer.action,
+        HelloAction::Reregister,
+        "a file that a restored service does not know registers anew"
+    );
 }
 
 #[tokio::test]
@@ -279,8 +426,14 @@ async fn a_device_that_asks_more_often_than_advertised_is_told_to_wait() {
             busy = Some(answer);
         }
     }
-    assert_eq!(busy.expect("the 601st request in a minute is refused").code(), WireErrorCode::Busy);
-    let request = me.push(me.office, vec![me.group(me.office, 1, vec![new_client(ClientId::new(uuid()))])]);
+    assert_eq!(
+        busy.expect("the 601st request in a minute is refused").code(),
+        WireErrorCode::Busy
+    );
+    let request = me.push(
+        me.office,
+        vec![me.group(me.office, 1, vec![new_client(ClientId::new(uuid()))])],
+    );
     clinic.http.post_as(me, "/v1/sync/push", &request).await.ok();
     clinic.folders.advance(100);
     clinic.http.post_as(me, PULL, &me.pull(me.office, &[])).await.ok();

@@ -34,8 +34,15 @@ async fn one_data_folder_serves_one_service() {
 async fn plain_http_beyond_this_machine_is_refused_before_anything_is_made() {
     let folders = Folders::new();
     for address in [[0, 0, 0, 0], [192, 168, 1, 20]] {
-        let config = ServiceConfig { listen: (address, 0).into(), transport: Transport::PlainHttp, ..folders.config() };
-        assert!(matches!(Service::start(config).await, Err(StartError::PlainHttpBeyondLoopback)));
+        let config = ServiceConfig {
+            listen: (address, 0).into(),
+            transport: Transport::PlainHttp,
+            ..folders.config()
+        };
+        assert!(matches!(
+            Service::start(config).await,
+            Err(StartError::PlainHttpBeyondLoopback)
+        ));
     }
     assert!(!folders.data().exists());
 }
@@ -43,16 +50,40 @@ async fn plain_http_beyond_this_machine_is_refused_before_anything_is_made() {
 #[tokio::test]
 async fn beyond_this_machine_the_service_speaks_tls_under_its_own_authority() {
     let folders = Folders::new();
-    let config = || ServiceConfig { listen: ([0, 0, 0, 0], 0).into(), ..folders.config() };
+    let config = || ServiceConfig {
+        listen: ([0, 0, 0, 0], 0).into(),
+        ..folders.config()
+    };
     let service = Service::start(config()).await.unwrap();
     let pin = service.pin().expect("TLS");
     let port = service.address().port();
-    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
-    let answer = client.get(format!("https://127.0.0.1:{port}/healthz")).send().await.unwrap();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
+        .build()
+        .unwrap();
+    let answer = client
+        .get(format!("https://127.0.0.1:{port}/healthz"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status().as_u16(), 200);
-    assert!(client.get(format!("http://127.0.0.1:{port}/healthz")).send().await.is_err(), "no plain HTTP");
+    assert!(
+        client
+            .get(format!("http://127.0.0.1:{port}/healthz"))
+            .send()
+            .await
+            .is_err(),
+        "no plain HTTP"
+    );
     let trusting_public_authorities = reqwest::Client::builder().no_proxy().build().unwrap();
-    assert!(trusting_public_authorities.get(format!("https://127.0.0.1:{port}/healthz")).send().await.is_err());
+    assert!(
+        trusting_public_authorities
+            .get(format!("https://127.0.0.1:{port}/healthz"))
+            .send()
+            .await
+            .is_err()
+    );
     service.shutdown().await;
     let again = Service::start(config()).await.unwrap();
     assert_eq!(again.pin(), Some(pin), "devices know it by the same pin");
@@ -63,9 +94,15 @@ async fn a_master_key_in_the_data_folder_stops_the_start() {
     let folders = Folders::new();
     let file = folders.data().join("master-key");
     caseload_service::master_key::create(&file).unwrap();
-    let config = ServiceConfig { master_key: MasterKeySource::File(file), ..folders.config() };
+    let config = ServiceConfig {
+        master_key: MasterKeySource::File(file),
+        ..folders.config()
+    };
     let started = Service::start(config).await;
-    assert!(matches!(started, Err(StartError::MasterKey(MasterKeyError::InsideDataFolder))));
+    assert!(matches!(
+        started,
+        Err(StartError::MasterKey(MasterKeyError::InsideDataFolder))
+    ));
 }
 
 #[tokio::test]
@@ -76,11 +113,25 @@ async fn another_master_key_opens_nothing_and_breaks_nothing() {
     service.shutdown().await;
     let other = folders.root().join("other-key");
     caseload_service::master_key::create(&other).unwrap();
-    let config = ServiceConfig { master_key: MasterKeySource::File(other), ..folders.config() };
+    let config = ServiceConfig {
+        master_key: MasterKeySource::File(other),
+        ..folders.config()
+    };
     let wrong = Service::start(config).await;
-    assert!(matches!(wrong, Err(StartError::Open(caseload_service::storage::OpenError::WrongKey))));
+    assert!(matches!(
+        wrong,
+        Err(StartError::Open(caseload_service::storage::OpenError::WrongKey))
+    ));
     let clinic = Clinic::start_in(folders).await;
-    assert_eq!(owner.member.pull_all(&clinic.http, owner.member.office, &[Scope::Office]).await.rows.len(), 2);
+    assert_eq!(
+        owner
+            .member
+            .pull_all(&clinic.http, owner.member.office, &[Scope::Office])
+            .await
+            .rows
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -92,7 +143,11 @@ async fn health_and_counts_say_nothing_about_anybody() {
     assert_eq!(health.headers["cache-control"], "no-store");
     let counts = String::from_utf8(clinic.http.get("/metrics").await.body).unwrap();
     assert!(counts.contains("caseload_operations_total 2\n"), "{counts}");
-    assert!(counts.lines().all(|line| line.starts_with("caseload_") && !line.contains(&owner.member.practice.to_string())));
+    assert!(
+        counts
+            .lines()
+            .all(|line| line.starts_with("caseload_") && !line.contains(&owner.member.practice.to_string()))
+    );
 }
 
 #[tokio::test]

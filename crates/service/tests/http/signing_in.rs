@@ -12,12 +12,28 @@ const REFRESH: &str = "/v1/auth/refresh";
 const MINUTE_MS: i64 = 60_000;
 
 async fn hello(clinic: &Clinic, member: &Member, token: &str) -> u16 {
-    clinic.http.post_with(token, "/v1/sync/hello", &member.hello(member.office)).await.status
+    clinic
+        .http
+        .post_with(token, "/v1/sync/hello", &member.hello(member.office))
+        .await
+        .status
 }
 
 async fn refresh(clinic: &Clinic, token: &str) -> Result<SessionResponse, WireErrorCode> {
-    let answer = clinic.http.post(REFRESH, &RefreshRequest { refresh: token.to_owned() }).await;
-    if answer.status == 200 { Ok(answer.json()) } else { Err(answer.code()) }
+    let answer = clinic
+        .http
+        .post(
+            REFRESH,
+            &RefreshRequest {
+                refresh: token.to_owned(),
+            },
+        )
+        .await;
+    if answer.status == 200 {
+        Ok(answer.json())
+    } else {
+        Err(answer.code())
+    }
 }
 
 #[tokio::test]
@@ -46,9 +62,16 @@ async fn computer_and_person_must_both_have_signed_a_fresh_challenge() {
         assert_eq!(answer.code(), WireErrorCode::AuthFailed, "{name}");
     }
     let request = member.session_request("never issued".to_owned());
-    assert_eq!(clinic.http.post(SESSION, &request).await.code(), WireErrorCode::AuthFailed);
+    assert_eq!(
+        clinic.http.post(SESSION, &request).await.code(),
+        WireErrorCode::AuthFailed
+    );
     let nonce = member.challenge(&clinic.http).await;
-    clinic.http.post(SESSION, &member.session_request(nonce.clone())).await.ok();
+    clinic
+        .http
+        .post(SESSION, &member.session_request(nonce.clone()))
+        .await
+        .ok();
     let again = clinic.http.post(SESSION, &member.session_request(nonce)).await;
     assert_eq!(again.code(), WireErrorCode::AuthFailed, "a challenge is used once");
     let nonce = member.challenge(&clinic.http).await;
@@ -75,12 +98,27 @@ async fn using_a_refresh_token_twice_ends_the_session_of_both_users() {
     let (clinic, owner) = Clinic::with_owner().await;
     let member = &owner.member;
     let next = refresh(&clinic, &member.refresh).await.unwrap();
-    assert_eq!(refresh(&clinic, &member.refresh).await.err(), Some(WireErrorCode::AuthFailed), "the thief, or the robbed");
-    assert_eq!(hello(&clinic, member, &next.access).await, 401, "the newer token has ended too");
-    assert_eq!(refresh(&clinic, &next.refresh).await.err(), Some(WireErrorCode::AuthFailed));
+    assert_eq!(
+        refresh(&clinic, &member.refresh).await.err(),
+        Some(WireErrorCode::AuthFailed),
+        "the thief, or the robbed"
+    );
+    assert_eq!(
+        hello(&clinic, member, &next.access).await,
+        401,
+        "the newer token has ended too"
+    );
+    assert_eq!(
+        refresh(&clinic, &next.refresh).await.err(),
+        Some(WireErrorCode::AuthFailed)
+    );
     let mut again = member.clone();
     again.sign_in(&clinic.http).await;
-    assert_eq!(hello(&clinic, member, &again.access).await, 200, "signing in with the keys is always possible");
+    assert_eq!(
+        hello(&clinic, member, &again.access).await,
+        200,
+        "signing in with the keys is always possible"
+    );
 }
 
 #[tokio::test]
@@ -90,7 +128,10 @@ async fn a_refresh_token_ends_after_thirty_days_and_garbage_is_no_token() {
         assert!(refresh(&clinic, garbage).await.is_err());
     }
     clinic.folders.advance(30 * 24 * 60 * MINUTE_MS);
-    assert_eq!(refresh(&clinic, &owner.member.refresh).await.err(), Some(WireErrorCode::AuthFailed));
+    assert_eq!(
+        refresh(&clinic, &owner.member.refresh).await.err(),
+        Some(WireErrorCode::AuthFailed)
+    );
 }
 
 #[tokio::test]
@@ -98,9 +139,17 @@ async fn one_address_may_ask_the_sign_in_endpoints_only_so_often() {
     let clinic = Clinic::start().await;
     let mut answers = Vec::new();
     for _ in 0..130 {
-        answers.push(clinic.http.post(REFRESH, &RefreshRequest { refresh: String::new() }).await);
+        answers.push(
+            clinic
+                .http
+                .post(REFRESH, &RefreshRequest { refresh: String::new() })
+                .await,
+        );
     }
-    let refused = answers.iter().filter(|answer| answer.code() == WireErrorCode::Busy).count();
+    let refused = answers
+        .iter()
+        .filter(|answer| answer.code() == WireErrorCode::Busy)
+        .count();
     assert_eq!(refused, 10, "120 a minute");
     clinic.folders.advance(MINUTE_MS);
     assert_eq!(refresh(&clinic, "").await.err(), Some(WireErrorCode::AuthFailed));
