@@ -1,7 +1,7 @@
 //! Folding a change into an operation that was never sent, so that a thousand automatic saves of one draft are one operation. What was sent
 //! once is never changed.
 
-use caseload_domain::{Document, EntityKey, GroupId};
+use caseload_domain::{Document, EntityKey, GroupId, OpId};
 use caseload_domain::registry::{self, Policy};
 use caseload_protocol::messages::{Group, Op, OpKind};
 use rusqlite::Connection;
@@ -117,16 +117,20 @@ pub(crate) fn into_unsent(
     if found.sealed || !found.all_new || !is_mine || !in_order || group.ops.len() > LARGEST {
         return Ok(None);
     }
-    let Some(folded) = take_in(&mut group, op) else { return Ok(None) };
+    let Some((replaced, folded)) = take_in(&mut group, op) else { return Ok(None) };
     group.sig = sign(&group, meta, author)?;
-    outbox::replace_unsent(connection, group.grp, &folded, &group.sig)?;
+    outbox::replace_unsent(connection, group.grp, replaced, &folded, &group.sig)?;
     Ok(Some(group.grp))
 }
 
-fn take_in(group: &mut Group, op: &Op) -> Option<Op> {
+/// Makes the last operation of `group` on the entity contain `op`, under the new operation's id: a copy of this file may have sent the earlier
+/// one, and another content under its id would pass for a repetition there. Gives the id that was replaced.
+fn take_in(group: &mut Group, op: &Op) -> Option<(OpId, Op)> {
     let target = group.ops.iter_mut().rev().find(|earlier| earlier.key == op.key)?;
+    let replaced = target.op_id;
     fold(target, op.clone());
-    Some(target.clone())
+    target.op_id = op.op_id;
+    Some((replaced, target.clone()))
 }
 
 /// A booking moved before another one freed the time would be contested, and care that ended before it began is refused.

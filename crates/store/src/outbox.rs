@@ -166,11 +166,17 @@ pub(crate) fn load_group(connection: &Connection, grp: GroupId) -> Result<Option
     }))
 }
 
-/// Replaces one unsent operation and the signature of its group.
-pub(crate) fn replace_unsent(connection: &Connection, grp: GroupId, op: &Op, sig: &str) -> Result<(), StorageError> {
+/// Replaces one unsent operation, its id included, and the signature of its group.
+pub(crate) fn replace_unsent(
+    connection: &Connection,
+    grp: GroupId,
+    replaced: OpId,
+    op: &Op,
+    sig: &str,
+) -> Result<(), StorageError> {
     connection
-        .prepare_cached("UPDATE outbox SET body = ?2 WHERE op_id = ?1 AND state = 'new'")?
-        .execute(params![op.op_id.uuid().as_bytes(), text(op)?])?;
+        .prepare_cached("UPDATE outbox SET op_id = ?2, body = ?3 WHERE op_id = ?1 AND state = 'new'")?
+        .execute(params![replaced.uuid().as_bytes(), op.op_id.uuid().as_bytes(), text(op)?])?;
     connection
         .prepare_cached("UPDATE outbox_group SET sig = ?2 WHERE grp = ?1")?
         .execute(params![grp.uuid().as_bytes(), sig])?;

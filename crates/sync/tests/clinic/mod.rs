@@ -1,0 +1,282 @@
+//! A clinic of real parts: the service on its embedded storage, and computers with real files and keys, over HTTP on loopback.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs, reason = "test support")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use caseload_domain::entities::care_relationship_id;
+use caseload_domain::time::Millis;
+use caseload_domain::{ClientId, DeviceId, Document, EntityId, EntityKey, PracticeId, ReplicaId, Role, UserId};
+use caseload_protocol::auth::{ClaimRequest, RegisterReplicaRequest, ReplicaKind};
+use caseload_service::{MasterKeySource, RunningService, Service, ServiceConfig};
+use caseload_store::{Action, Author, Entropy, FileKind, Identity as FileIdentity, KeyProof, Opening, Store, WriteError, WriteTx};
+use caseload_sync::engine::{Engine, Round, SyncError};
+use caseload_sync::session::{self, Identity, Session};
+use caseload_sync::transport::{BoxFuture, Exchange, Transport};
+use caseload_sync::{HttpTransport, SharedTransport, TransportError};
+use caseload_vault::certificates::{Chain, UserCertificate};
+use caseload_vault::heads::HeadCheck;
+use caseload_vault::{DatabaseKey, SigningKey};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// A clock that only goes on.
+static NOW: AtomicI64 = AtomicI64::new(1_800_000_000_000);
+
+pub fn now() -> Millis {
+    Millis(NOW.fetch_add(1, Ordering::SeqCst))
+}
+
+pub fn new_id() -> Uuid {
+    Entropy::system().uuid_v7(now())
+}
+
+fn new_replica() -> ReplicaId {
+    ReplicaId::new(new_id())
+}
+
+/// One practice, its service and its owner.
+pub struct Clinic {
+    pub folder: TempDir,
+    pub practice: PracticeId,
+    pub owner: UserId,
+    pub owner_key: SigningKey,
+    device: DeviceId,
+    device_key: DatabaseKey,
+    service: Option<RunningService>,
+    address: String,
+}
+
+impl Clinic {
+    /// Claims a fresh service for a fresh practice.
+    pub async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let service = start(&folder.path().join("service"), 0).await;
+        let (root, owner_key, device_key) = (SigningKey::generate(), SigningKey::generate(), DatabaseKey::random());
+        let (practice, owner, device) = (PracticeId::new(new_id()), UserId::new(new_id()), DeviceId::new(new_id()));
+        let certificate = UserCertificate {
+            practice,
+            user: owner,
+            role: Role::Therapist,
+            user_key: owner_key.public(),
+            device,
+            device_key: SigningKey::of_device(&device_key).public(),
+            enrolment: None,
+        };
+        let request = ClaimRequest {
+            setup_code: service.setup_code().unwrap().to_owned(),
+            practice,
+            practice_name: "Clinic".to_owned(),
+            root_key: root.public().to_string(),
+            chain: serde_json::to_value(Chain::of_owner(certificate, &root)).unwrap(),
+            device_name: "first".to_owned(),
+        };
+        let address = service.url();
+        let transport: SharedTransport = Arc::new(HttpTransport::new(&address, None).unwrap());
+        session::claim(&transport, &request).await.unwrap();
+        Self { folder, practice, owner, owner_key, device, device_key, service: Some(service), address }
+    }
+
+    /// Ends the service in order and starts it again in the same place.
+    pub async fn restart_service(&mut self) {
+        let port = self.service.as_ref().unwrap().address().port();
+        self.stop_service().await;
+        self.service = Some(start(&self.folder.path().join("service"), port).await);
+    }
+
+    pub async fn stop_service(&mut self) {
+        self.service.take().unwrap().shutdown().await;
+    }
+
+    pub async fn start_service(&mut self) {
+        let port = self.address.rsplit(':').next().unwrap().parse().unwrap();
+        self.service = Some(start(&self.folder.path().join("service"), port).await);
+    }
+
+    /// A file of the owner, registered with the service.
+    pub async fn file(&self, name: &str, kind: ReplicaKind) -> Desk {
+        let path = self.folder.path().join(name);
+        let replica = new_replica();
+        let session = self.session(Arc::new(Flaky::new(&self.address)));
+        let number = session.register_replica(&RegisterReplicaRequest { replica, kind, replaces: None }).await.unwrap();
+        let kind = self.file_kind(kind);
+        let identity = FileIdentity { practice: self.practice, device: self.device, kind, replica, replica_number: number };
+        let store = Store::create(&path, &self.device_key, &identity, Entropy::system()).unwrap();
+        self.desk(path, store)
+    }
+
+    /// Opens a file that is there, as after a restore from a copy.
+    pub fn reopen(&self, name: &str, kind: ReplicaKind) -> Desk {
+        let path = self.folder.path().join(name);
+        let opening = Opening { kind: self.file_kind(kind), proof: KeyProof::Proven, head: &|_| HeadCheck::Unknown };
+        let store = Store::open(&path, &self.device_key, &opening, Entropy::system()).unwrap();
+        self.desk(path, store)
+    }
+
+    fn file_kind(&self, kind: ReplicaKind) -> FileKind {
+        match kind {
+            ReplicaKind::Office => FileKind::Office,
+            ReplicaKind::Clinical => FileKind::Clinical(self.owner),
+        }
+    }
+
+    fn desk(&self, path: PathBuf, store: Store) -> Desk {
+        let flaky = Arc::new(Flaky::new(&self.address));
+        let store = Arc::new(store);
+        let engine = Engine::new(Arc::new(self.session(flaky.clone())), store.clone(), "test", new_replica);
+        Desk { path, store, engine, flaky, user: self.owner, signing: self.owner_key.clone() }
+    }
+
+    fn session(&self, transport: Arc<Flaky>) -> Session {
+        Session::new(
+            transport,
+            Identity {
+                practice: self.practice,
+                device: self.device,
+                user: self.owner,
+                device_key: SigningKey::of_device(&self.device_key),
+                user_key: self.owner_key.clone(),
+            },
+        )
+    }
+}
+
+async fn start(data: &Path, port: u16) -> RunningService {
+    let listen = ([127, 0, 0, 1], port).into();
+    Service::start(ServiceConfig::new(data, listen, MasterKeySource::Demonstration)).await.unwrap()
+}
+
+/// One file that syncs.
+pub struct Desk {
+    pub path: PathBuf,
+    pub store: Arc<Store>,
+    pub engine: Engine,
+    pub flaky: Arc<Flaky>,
+    user: UserId,
+    signing: SigningKey,
+}
+
+impl Desk {
+    pub fn write<T>(&self, body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, WriteError>) -> T {
+        let author = Author { user: self.user, role: Role::Therapist, signing: &self.signing };
+        self.store.write(&author, Action { name: "test", at: now() }, body).unwrap().value
+    }
+
+    pub async fn round(&self) -> Result<Round, SyncError> {
+        self.engine.round(now()).await
+    }
+
+    /// Syncs, and says whether both ends are equal.
+    pub async fn is_equal_to_the_service(&self) -> bool {
+        self.round().await.unwrap();
+        let report = self.engine.check().await.unwrap();
+        report.differing.is_empty() && report.rows > 0
+    }
+
+    pub fn document(&self, key: &EntityKey) -> Option<Document> {
+        self.store.read(|read| read.get(key)).unwrap().map(|entity| entity.doc)
+    }
+
+    pub fn waiting(&self) -> u64 {
+        self.store.read(|read| read.waiting()).unwrap().count
+    }
+
+    /// A copy of the file as a backup program would make one.
+    pub fn copy_to(&self, name: &str) -> PathBuf {
+        self.store.checkpoint().unwrap();
+        let copy = self.path.with_file_name(name);
+        std::fs::copy(&self.path, &copy).unwrap();
+        copy
+    }
+
+    pub fn add_client(&self, given: &str) -> EntityKey {
+        let user = self.user;
+        self.write(|tx| {
+            let client = tx.create_new("client", document(json!({"name": {"family": "Kim", "given": given}, "status": {"state": "active"}})))?;
+            let id = ClientId::new(client.id.uuid());
+            let care = EntityKey::new("care_relationship", care_relationship_id(id, user));
+            let parties = json!({"parties": {"client": id, "therapist": user}, "status": {"state": "active"}});
+            tx.create(&care, document(parties))?;
+            Ok(client)
+        })
+    }
+
+    pub fn book(&self, client: &EntityKey, minute: i64) -> EntityKey {
+        let start = 1_900_000_000_000 + minute * Millis::MINUTE;
+        let user = self.user;
+        let client = client.id;
+        self.write(|tx| {
+            tx.create_new(
+                "appointment",
+                document(json!({
+                    "when": {"start": start, "end": start + 50 * Millis::MINUTE, "zone": "Asia/Seoul", "therapist": user},
+                    "participants": {client_name(client): {"client": client}},
+                    "status": {"state": "scheduled"},
+                })),
+            )
+        })
+    }
+
+    pub fn set(&self, key: &EntityKey, unit: &str, value: Value) {
+        self.write(|tx| tx.patch_unit(key, unit, value));
+    }
+
+    pub fn note(&self, client: &EntityKey, plan: &str) -> EntityKey {
+        let (user, client) = (self.user, client.id);
+        self.write(|tx| {
+            tx.create_new(
+                "session_note",
+                document(json!({
+                    "subject": {"client": client, "author": user}, "template": {"kind": "soap"},
+                    "body": {"sections": {"plan": plan}}, "state": {"state": "draft"},
+                })),
+            )
+        })
+    }
+}
+
+fn client_name(id: EntityId) -> String {
+    id.to_string()
+}
+
+pub fn document(value: Value) -> Document {
+    serde_json::from_value(value).unwrap()
+}
+
+/// The production transport with a network that can be cut: before a request arrives, or before its answer does.
+pub struct Flaky {
+    inner: HttpTransport,
+    lose_answers_to: std::sync::Mutex<Option<&'static str>>,
+    pub lost: AtomicUsize,
+}
+
+impl Flaky {
+    fn new(address: &str) -> Self {
+        Self {
+            inner: HttpTransport::new(address, None).unwrap(),
+            lose_answers_to: std::sync::Mutex::new(None),
+            lost: AtomicUsize::new(0),
+        }
+    }
+
+    /// From now on requests to `path` arrive and their answers do not; `None` mends the network.
+    pub fn lose_answers_to(&self, path: Option<&'static str>) {
+        *self.lose_answers_to.lock().unwrap() = path;
+    }
+}
+
+impl Transport for Flaky {
+    fn exchange<'a>(&'a self, request: Exchange<'a>) -> BoxFuture<'a, Result<Vec<u8>, TransportError>> {
+        let is_lost = *self.lose_answers_to.lock().unwrap() == Some(request.path);
+        Box::pin(async move {
+            let answer = self.inner.exchange(request).await;
+            if is_lost {
+                self.lost.fetch_add(1, Ordering::SeqCst);
+                return answer.and(Err(TransportError::Unreachable(None)));
+            }
+            answer
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! Rounds between real files and the real service: what merges, what becomes a conflict, and that no way of failing loses anything.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod clinic;
+
+use std::sync::atomic::Ordering;
+
+use caseload_protocol::auth::ReplicaKind::{Clinical, Office};
+use clinic::Clinic;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_desks_merge_different_units_and_keep_both_values_of_the_same_one() {
+    let clinic = Clinic::open().await;
+    let (one, other) = (clinic.file("one.db", Office).await, clinic.file("other.db", Office).await);
+    let client = one.add_client("Minji");
+    one.round().await.unwrap();
+    other.round().await.unwrap();
+    one.set(&client, "phone", json!({"raw": "1"}));
+    other.set(&client, "phone", json!({"raw": "2"}));
+    other.set(&client, "address", json!({"city": "Busan"}));
+    one.round().await.unwrap();
+    other.round().await.unwrap();
+    assert!(one.is_equal_to_the_service().await && other.is_equal_to_the_service().await);
+    for desk in [&one, &other] {
+        let seen = desk.document(&client).unwrap();
+        assert_eq!((seen.text("phone", "raw"), seen.text("address", "city")), (Some("1"), Some("Busan")));
+        let open = desk.store.read(|read| read.open_conflicts()).unwrap();
+        assert_eq!(open.len(), 1);
+        assert_eq!(open[0].doc.unit("other").unwrap()["value"], json!({"raw": "2"}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_bookings_made_offline_one_is_placed_the_other_contested_and_a_person_settles_it() {
+    let clinic = Clinic::open().await;
+    let (one, other) = (clinic.file("one.db", Office).await, clinic.file("other.db", Office).await);
+    let (first, second) = (one.add_client("Minji"), one.add_client("Theo"));
+    one.round().await.unwrap();
+    other.round().await.unwrap();
+    let placed = one.book(&first, 0);
+    let contested = other.book(&second, 10);
+    one.round().await.unwrap();
+    other.round().await.unwrap();
+    let placement = |key| one.document(key).unwrap().text("placement", "state").map(str::to_owned);
+    assert!(one.is_equal_to_the_service().await);
+    assert_eq!((placement(&placed).as_deref(), placement(&contested).as_deref()), (Some("placed"), Some("contested")));
+    one.write(|tx| {
+        tx.patch_unit(&placed, "status", json!({"state": "cancelled_by_client"}))?;
+        tx.place(&contested)
+    });
+    assert!(one.is_equal_to_the_service().await && other.is_equal_to_the_service().await);
+    assert_eq!(placement(&contested).as_deref(), Some("placed"));
+    assert!(other.store.read(|read| read.open_clashes()).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_asked_for_again_and_nothing_is_made_twice() {
+    let clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    desk.add_client("Minji");
+    desk.flaky.lose_answers_to(Some("/v1/sync/push"));
+    assert!(desk.round().await.is_err());
+    assert_eq!(desk.flaky.lost.load(Ordering::SeqCst), 1);
+    assert!(desk.waiting() > 0, "the outbox keeps what was not acknowledged");
+    desk.flaky.lose_answers_to(None);
+    assert!(desk.is_equal_to_the_service().await);
+    assert_eq!(desk.waiting(), 0);
+    let clients = desk.store.read(|read| read.list("client")).unwrap();
+    assert_eq!(clients.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_goes_on_while_the_service_is_away_and_is_shared_when_it_is_back() {
+    let mut clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let client = desk.add_client("Minji");
+    desk.round().await.unwrap();
+    clinic.stop_service().await;
+    desk.set(&client, "phone", json!({"raw": "5"}));
+    assert!(desk.round().await.is_err());
+    assert_eq!(desk.document(&client).unwrap().text("phone", "raw"), Some("5"));
+    clinic.start_service().await;
+    assert!(desk.is_equal_to_the_service().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_restored_from_a_copy_loses_nothing_and_makes_nothing_twice() {
+    let clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let client = desk.add_client("Minji");
+    desk.round().await.unwrap();
+    desk.set(&client, "address", json!({"city": "Seoul"}));
+    desk.copy_to("copy.db");
+    desk.round().await.unwrap();
+    desk.set(&client, "phone", json!({"raw": "after the copy"}));
+    desk.round().await.unwrap();
+    drop(desk);
+
+    let restored = clinic.reopen("copy.db", Office);
+    assert!(restored.waiting() > 0, "the copy still believes that its change waits");
+    restored.set(&client, "email", json!({"value": "new@example.org"}));
+    assert!(restored.is_equal_to_the_service().await);
+    let seen = restored.document(&client).unwrap();
+    assert_eq!(
+        (seen.text("address", "city"), seen.text("phone", "raw"), seen.text("email", "value")),
+        (Some("Seoul"), Some("after the copy"), Some("new@example.org"))
+    );
+    assert!(restored.store.read(|read| read.open_conflicts()).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloned_desk_is_noticed_and_both_clones_keep_their_work() {
+    let clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let client = desk.add_client("Minji");
+    desk.round().await.unwrap();
+    desk.copy_to("clone.db");
+    let clone = clinic.reopen("clone.db", Office);
+    desk.set(&client, "phone", json!({"raw": "original"}));
+    clone.set(&client, "address", json!({"city": "clone"}));
+    desk.round().await.unwrap();
+    assert!(clone.is_equal_to_the_service().await && desk.is_equal_to_the_service().await);
+    let seen = desk.document(&client).unwrap();
+    assert_eq!((seen.text("phone", "raw"), seen.text("address", "city")), (Some("original"), Some("clone")));
+    assert_ne!(desk.store.identity().unwrap().replica, clone.store.identity().unwrap().replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_restored_from_an_older_copy_is_noticed_and_waiting_work_is_kept() {
+    let mut clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let client = desk.add_client("Minji");
+    desk.round().await.unwrap();
+    clinic.stop_service().await;
+    let (data, copy) = (clinic.folder.path().join("service"), clinic.folder.path().join("service-copy"));
+    copy_folder(&data, &copy);
+    clinic.start_service().await;
+    desk.set(&client, "phone", json!({"raw": "acknowledged, then lost by the restore"}));
+    desk.round().await.unwrap();
+    clinic.stop_service().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    copy_folder(&copy, &data);
+    clinic.start_service().await;
+    desk.set(&client, "address", json!({"city": "made after"}));
+    assert!(desk.is_equal_to_the_service().await, "the history is another one, and both ends come together again");
+    assert_eq!(desk.document(&client).unwrap().text("address", "city"), Some("made after"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_clinical_file_receives_the_record_of_the_clients_in_care() {
+    let clinic = Clinic::open().await;
+    let (office, clinical) = (clinic.file("one.db", Office).await, clinic.file("clinical.db", Clinical).await);
+    let client = office.add_client("Minji");
+    office.round().await.unwrap();
+    let notes: Vec<_> = (0..25).map(|number| clinical.note(&client, &format!("plan {number}"))).collect();
+    assert!(clinical.is_equal_to_the_service().await);
+    let fresh = clinic.file("fresh.db", Clinical).await;
+    assert!(fresh.is_equal_to_the_service().await);
+    for note in &notes {
+        assert_eq!(fresh.document(note), clinical.document(note));
+    }
+    let office_rows = office.store.read(|read| read.list("session_note")).unwrap();
+    assert!(office_rows.is_empty(), "an office file holds no clinical row");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_service_is_not_felt() {
+    let mut clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    desk.add_client("Minji");
+    desk.round().await.unwrap();
+    clinic.restart_service().await;
+    desk.add_client("Theo");
+    assert!(desk.is_equal_to_the_service().await);
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
