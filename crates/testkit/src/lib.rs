@@ -1,1 +1,3 @@
-//! See ARCHITECTURE.md.
+//! What several crates' tests need and no product code may use.
+
+pub mod mongod;

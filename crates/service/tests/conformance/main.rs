@@ -1,0 +1,35 @@
+//! One suite over both storages: what the service promises, whoever keeps the practice.
+//!
+//! Each test is written once, for a [`ground::Ground`], and runs on SQLite and on a real MongoDB replica set.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+/// Runs each test on both storages.
+macro_rules! on_both_storages {
+    ($($test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::ground::Ground::sqlite().await).await;
+            })+
+        }
+
+        mod on_mongodb {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::ground::Ground::mongodb().await).await;
+            })+
+        }
+    };
+}
+
+mod accounts;
+mod bookings;
+mod clinic;
+mod content;
+mod feed;
+mod ground;
+mod mongodb_only;
+mod random_histories;
+mod receipts;
+mod sessions;
