@@ -71,7 +71,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_entity ON outbox (type, id);
 CREATE INDEX outbox_of_group ON outbox (grp);
 CREATE INDEX outbox_acked ON outbox (ack_seq) WHERE state = 'acked';
-CREATE INDEX outbox_waiting ON outbox (at) WHERE state IN ('new', 'sent');
+CREATE INDEX outbox_waiting ON outbox (place, at) WHERE state IN ('new', 'sent');
 
 -- Groups that the service refused, or that could not be sent any more. A person decides what becomes of them.
 CREATE TABLE refused (

@@ -24,7 +24,7 @@ pub(crate) fn can_fold(earlier: &Op, op: &Op) -> bool {
             // Its base stays: what it did not touch must have been seen at that same base.
             OpKind::Patch => {
                 let known = touches(earlier).covers(&touches(op));
-                (known || op.base_rev == earlier.base_rev) && !repeats_a_state(earlier, op)
+                (known || op.base_rev == earlier.base_rev) && !repeats_a_state(earlier, op) && !takes_back(earlier, op)
             }
             OpKind::Void | OpKind::Restore | OpKind::Settle | OpKind::Override | OpKind::Place => false,
         }
@@ -34,6 +34,13 @@ pub(crate) fn can_fold(earlier: &Op, op: &Op) -> bool {
 fn repeats_a_state(earlier: &Op, op: &Op) -> bool {
     let Some(entity) = registry::find(&op.key.kind) else { return true };
     op.units.keys().any(|unit| earlier.units.contains_key(unit) && matches!(entity.policy(unit), Policy::State(_)))
+}
+
+/// An element added and removed again leaves an empty set where there was none; one operation could not say that.
+fn takes_back(earlier: &Op, op: &Op) -> bool {
+    op.remove.iter().any(|(unit, elements)| {
+        earlier.add.get(unit).is_some_and(|added| elements.iter().any(|element| added.contains_key(element)))
+    })
 }
 
 /// Makes `earlier` do what both did one after the other.
@@ -76,9 +83,6 @@ pub(crate) fn fold(earlier: &mut Op, op: Op) {
     }
     for (unit, elements) in op.remove {
         for element in elements {
-            if let Some(added) = earlier.add.get_mut(&unit) {
-                added.remove(&element);
-            }
             match earlier.units.get_mut(&unit) {
                 Some(Value::Object(whole)) => drop(whole.remove(&element)),
                 _ => {

@@ -371,21 +371,29 @@ impl Store {
     pub fn next_groups(&self, max_ops: usize, max_bytes: usize) -> Result<Vec<Group>, StorageError> {
         self.transact(|connection| {
             let mut waiting = connection.prepare_cached(
-                "SELECT outbox_group.grp, count(*), sum(length(outbox.body)) + 400
-                 FROM outbox_group JOIN outbox ON outbox.grp = outbox_group.grp
-                 WHERE outbox.state <> 'held'
-                 GROUP BY outbox_group.first_mut, outbox_group.grp HAVING max(outbox.state IN ('new', 'sent'))
-                 ORDER BY outbox_group.first_mut",
+                "SELECT grp, octet_length(body) + 100 FROM outbox WHERE state IN ('new', 'sent') ORDER BY place",
             )?;
             let mut rows = waiting.query([])?;
-            let (mut groups, mut ops, mut bytes) = (Vec::new(), 0, 0);
+            let (mut chosen, mut ops, mut bytes): (Vec<GroupId>, usize, usize) = (Vec::new(), 0, 0);
+            let mut whole = 0;
             while let Some(row) = rows.next()? {
                 let grp = group_id(row, 0)?;
-                ops += usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
-                bytes += usize::try_from(row.get::<_, i64>(2)?).unwrap_or(usize::MAX);
-                if !groups.is_empty() && (ops > max_ops || bytes > max_bytes) {
+                if chosen.last() != Some(&grp) {
+                    whole = chosen.len();
+                    chosen.push(grp);
+                }
+                ops += 1;
+                bytes += usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
+                if whole > 0 && (ops > max_ops || bytes > max_bytes) {
+                    chosen.truncate(whole);
                     break;
                 }
+                if ops > max_ops || bytes > max_bytes {
+                    break;
+                }
+            }
+            let mut groups = Vec::with_capacity(chosen.len());
+            for grp in chosen {
                 groups.extend(load_group(connection, grp)?.map(|stored| stored.group));
             }
             let mut mark = connection.prepare_cached("UPDATE outbox SET state = 'sent' WHERE grp = ?1 AND state = 'new'")?;
