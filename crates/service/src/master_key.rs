@@ -196,6 +196,6 @@ fn read_private(file: &Path) -> Result<SymmetricKey, MasterKeyError> {
     Ok(SymmetricKey::from_bytes(*bytes))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "master_key_tests.rs"]
 mod tests;

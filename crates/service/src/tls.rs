@@ -191,6 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn the_pin_is_that_of_the_key_in_the_certificate_that_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::of(folder.path()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority.certificate.clone()).unwrap();
+        let content = &roots.roots[0].subject_public_key_info;
+        let der = [&[0x30, u8::try_from(content.len()).unwrap()], content.as_ref()].concat();
+        assert_eq!(TlsPin::of_spki(&der), authority.pin());
+    }
+
+    #[test]
     fn who_trusts_the_authority_accepts_the_certificate_for_its_names_and_dates_only() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (authority, stranger) = (

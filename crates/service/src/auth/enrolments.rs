@@ -6,8 +6,11 @@ use caseload_domain::PracticeId;
 use caseload_protocol::auth::{Done, MintRequest, OpenEnrolmentRequest, OpenEnrolmentResponse, RedeemRequest};
 use caseload_protocol::messages::WireErrorCode;
 use caseload_vault::PublicKey;
-use caseload_vault::certificates::{AdminCertificate, Authorisation, ChainError, Signed, verify_chain};
+use caseload_vault::certificates::{
+    AdminCertificate, Authorisation, Chain, ChainError, Signed, VerifiedUser, verify_chain,
+};
 use caseload_vault::enrolment::LIFETIME_MS;
+use serde::Deserialize as _;
 
 use super::claim::records;
 use super::sessions::unknown_is_none;
@@ -128,11 +131,11 @@ pub(super) async fn redeem(app: &App, peer: IpAddr, request: &RedeemRequest) -> 
     text::check_name(&request.device_name)?;
     let (practice, enrolment) = find(app, peer, request.practice, &request.id).await?;
     let now_ms = app.now_ms();
-    let joiner = verify_chain(&practice.root_key, &chain, Some(now_ms)).map_err(text::chain_invalid)?;
-    let left: Signed<Authorisation> = text::read(&enrolment.authorisation)?;
-    if joiner.practice != request.practice || chain.authorisation.as_ref() != Some(&left) {
-        return Err(text::chain_invalid(ChainError::EnrolmentDiffers));
-    }
+    let joiner = verify_joiner(&practice, &enrolment, &chain, now_ms).map_err(|error| {
+        // Whoever has the id half alone tries key halves here.
+        app.wrong_enrolment_codes.count((request.practice, peer), now_ms);
+        text::chain_invalid(error)
+    })?;
     let (mut account, device) = records(&joiner, request.device_name.clone());
     if let Some(known) = app.storage.account(request.practice, joiner.user).await? {
         // A person's next computer takes no right from her that its code did not name.
@@ -143,6 +146,21 @@ pub(super) async fn redeem(app: &App, peer: IpAddr, request: &RedeemRequest) -> 
         .await?;
     tracing::info!(practice = %request.practice, user = %joiner.user, device = %joiner.device, "joined");
     Ok(Done {})
+}
+
+/// The chain must lead from the practice's root over the very authorisation that was left here.
+fn verify_joiner(
+    practice: &Practice,
+    enrolment: &Enrolment,
+    chain: &Chain,
+    now_ms: i64,
+) -> Result<VerifiedUser, ChainError> {
+    let joiner = verify_chain(&practice.root_key, chain, Some(now_ms))?;
+    let left = Signed::<Authorisation>::deserialize(&enrolment.authorisation).ok();
+    if joiner.practice != practice.practice || left.is_none() || chain.authorisation != left {
+        return Err(ChainError::EnrolmentDiffers);
+    }
+    Ok(joiner)
 }
 
 /// A code that is open at a practice. Wrong ones are counted, so that nobody tries many.
