@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use tempfile::TempDir;
