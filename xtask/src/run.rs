@@ -185,10 +185,16 @@ fn tell(command: &mut Command, mongodb: Option<&Database>) {
 fn fill(project: &Project, place: &Place) -> Result<()> {
     let sign_ins = place.root.join("sign-ins.txt");
     if !sign_ins.is_file() {
+        if place.profile.exists() {
+            // Left by a run that was interrupted before the practice was complete.
+            fs::remove_dir_all(&place.profile).with_context(|| format!("remove {}", place.profile.display()))?;
+        }
         let mut command = project.command(project.built("caseload")?);
+        command.env_remove("CASELOAD_PROFILE");
         let text = processes::output("caseload demo", command.args(["demo", "--data"]).arg(&place.root))?;
         fs::write(&sign_ins, text).with_context(|| format!("write {}", sign_ins.display()))?;
     }
+    say("sign-ins of the demo, as name (role): passphrase");
     say(fs::read_to_string(&sign_ins)
         .with_context(|| format!("read {}", sign_ins.display()))?
         .trim_end());
