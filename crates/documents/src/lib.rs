@@ -1,4 +1,4 @@
-//! Printed documents: prescriptions, signed session notes and day sheets as PDF.
+//! Printed documents: prescriptions, signed session notes, day sheets and recovery sheets as PDF.
 //!
 //! A caller fills a sheet (plain strings, dates already written the way the reader expects) and gets the bytes of a
 //! PDF. The page is set by typst inside this process, with two embedded weights of Pretendard, so a document looks
@@ -24,6 +24,7 @@ mod letterhead;
 mod note;
 mod prescription;
 mod printable;
+mod recovery;
 mod redacted;
 mod typeset;
 
@@ -31,4 +32,5 @@ pub use day_sheet::{DaySheet, DaySheetRow, day_sheet_pdf};
 pub use error::DocumentError;
 pub use letterhead::{ClientIdentity, Language, Practice, Professional};
 pub use note::{EnteredInError, NoteAddendum, NoteSection, NoteSheet, NoteSignature, SessionFacts, note_pdf};
+pub use recovery::{RecoverySheet, recovery_pdf};
 pub use prescription::{Allergies, PrescriptionLine, PrescriptionSheet, PrescriptionState, prescription_pdf};

@@ -36,6 +36,7 @@ pub(crate) enum Template {
     Prescription,
     Note,
     DaySheet,
+    Recovery,
 }
 
 impl Template {
@@ -44,6 +45,7 @@ impl Template {
             Self::Prescription => ("prescription.typ", include_str!("../templates/prescription.typ")),
             Self::Note => ("note.typ", include_str!("../templates/note.typ")),
             Self::DaySheet => ("day_sheet.typ", include_str!("../templates/day_sheet.typ")),
+            Self::Recovery => ("recovery.typ", include_str!("../templates/recovery.typ")),
         }
     }
 }

@@ -201,3 +201,13 @@ pub struct ScopeChecksum {
     /// The service's sum over the same records, when it could be asked.
     pub service: Option<String>,
 }
+
+/// What walking one audit chain found. For the command line; the window has no screen for it yet.
+#[derive(Clone, Serialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditVerification {
+    pub kind: ReplicaKind,
+    pub entries: u32,
+    /// The number of the first entry that does not fit; null when all do.
+    pub first_bad: Option<u32>,
+}

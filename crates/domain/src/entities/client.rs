@@ -4,8 +4,8 @@ use super::Checks;
 use crate::document::Document;
 use crate::registry::{EntityType, Policy, ScopeRule, Unit, Writers};
 
-/// `number{value, former}`, `name{family, given, preferred, romanised, legal}`, `birth{date, sex}`, `phone{raw, e164}`, `email{value}`,
-/// `address{lines, city, postcode, country}`, `pronouns{value}`, `contact_permission{voicemail, sms}`, `insurance{...}`, `alert{text}`,
+/// `number{value, former}`, `name{family, given, preferred, romanised, legal}`, `birth{date, sex}`, `phone{raw, e164}`,
+/// `other_phone{raw, e164}`, `email{value}`, `address{lines, city, region, postcode, country}`, `pronouns{value}`, `contact_permission{voicemail, sms}`, `insurance{...}`, `alert{text}`,
 /// `preferences{...}`, `tags{id: {label}}`, `status{state, reason}`.
 ///
 /// Telephone, e-mail and address are units of their own: a desk that corrects a digit must not undo a therapist's new address.
@@ -34,6 +34,10 @@ pub(super) const CLIENT: EntityType = EntityType {
         },
         Unit {
             name: "phone",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "other_phone",
             policy: Policy::KeepBoth,
         },
         Unit {
@@ -90,6 +94,7 @@ pub(super) const CLIENT: EntityType = EntityType {
             })
             .texts("name")
             .texts("phone")
+            .texts("other_phone")
             .texts("address")
             .texts("alert")
             .optional_date("birth", "date")

@@ -56,7 +56,7 @@ pub(super) const PRACTICE: EntityType = EntityType {
     },
 };
 
-/// `name{display}`, `address{lines, city, postcode, country}`, `zone{tz}`, `rooms{id: {name}}`, `hours{...}`.
+/// `name{display}`, `address{text}`, `contact{phone}`, `zone{tz}`, `rooms{id: {name}}`, `hours{...}`.
 pub(super) const LOCATION: EntityType = EntityType {
     kind: "location",
     schema: 1,
@@ -73,6 +73,10 @@ pub(super) const LOCATION: EntityType = EntityType {
         },
         Unit {
             name: "address",
+            policy: Policy::KeepBoth,
+        },
+        Unit {
+            name: "contact",
             policy: Policy::KeepBoth,
         },
         Unit {

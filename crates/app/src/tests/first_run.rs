@@ -1,0 +1,133 @@
+//! First run, locking and unlocking.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use super::clinic::{Clinic, PASSPHRASE, env, refused, request};
+use crate::App;
+use crate::dto::*;
+
+fn empty() -> (tempfile::TempDir, App) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(AtomicI64::new(1_800_000_000_000));
+    let app = App::open_with(&folder.path().join("profile"), env(folder.path(), &clock)).unwrap();
+    (folder, app)
+}
+
+fn fields(error: &AppError) -> Vec<(&str, FieldProblem)> {
+    error.fields.iter().map(|field| (field.path.as_str(), field.problem)).collect()
+}
+
+#[test]
+fn what_is_wrong_with_a_first_run_is_said_at_once_and_leaves_nothing_behind() {
+    let (folder, app) = empty();
+    let wrong = CreatePractice {
+        practice_name: " ".to_owned(),
+        zone: "Mars/Olympus".to_owned(),
+        currency: "XYZ".to_owned(),
+        ..request()
+    };
+    let error = app.create_practice(wrong).err().unwrap();
+    assert_eq!(
+        fields(&error),
+        [
+            ("practiceName", FieldProblem::Required),
+            ("zone", FieldProblem::UnknownZone),
+            ("currency", FieldProblem::UnknownCurrency),
+        ]
+    );
+    let error = app.create_practice(CreatePractice { passphrase: "short".to_owned(), ..request() }).err().unwrap();
+    assert_eq!(fields(&error), [("passphrase", FieldProblem::TooShort)]);
+    assert_eq!(app.status().unwrap().phase, Phase::NoPractice);
+    assert!(!folder.path().join("profile/office.db").exists());
+}
+
+#[test]
+fn the_recovery_code_is_shown_until_two_groups_were_typed_back_and_never_again() {
+    let (_folder, app) = empty();
+    let kit = app.create_practice(request()).unwrap();
+    assert_eq!(app.status().unwrap().phase, Phase::RecoveryPending);
+    assert_eq!(app.recovery_kit().unwrap().groups, kit.groups);
+    assert!(app.recovery_pdf().unwrap().path.ends_with(".pdf"));
+    let wrong = kit.ask.iter().map(|index| RecoveryGroup { index: *index, text: "0000".to_owned() }).collect();
+    assert_eq!(refused(app.confirm_recovery(ConfirmRecovery { groups: wrong })), ErrorCode::RecoveryMismatch);
+    let right = kit.ask.iter().map(|index| RecoveryGroup { index: *index, text: kit.groups[*index as usize].clone() }).collect();
+    let status = app.confirm_recovery(ConfirmRecovery { groups: right }).unwrap();
+    assert_eq!(status.phase, Phase::Unlocked);
+    assert_eq!(refused(app.recovery_kit()), ErrorCode::NotFound);
+    assert_eq!(refused(app.create_practice(request())), ErrorCode::PracticeExists);
+}
+
+#[test]
+fn an_unconfirmed_code_is_made_anew_at_the_next_sign_in() {
+    let (_folder, app) = empty();
+    let first = app.create_practice(request()).unwrap();
+    let user = app.status().unwrap().session.unwrap().user_id;
+    crate::unlock::close(&app.core).unwrap();
+    let status = app.unlock(Unlock { user_id: user, passphrase: Some(PASSPHRASE.to_owned()) }).unwrap();
+    assert_eq!(status.phase, Phase::RecoveryPending);
+    assert_ne!(app.recovery_kit().unwrap().groups, first.groups, "the first paper may not exist");
+}
+
+#[test]
+fn locking_closes_everything_and_only_the_right_passphrase_opens_it() {
+    let clinic = Clinic::new();
+    let client = clinic.client("Ellis", "Hana");
+    let mut events = clinic.app.subscribe();
+    tokio::runtime::Runtime::new().unwrap().block_on(clinic.app.lock()).unwrap();
+    assert!(matches!(events.try_recv().unwrap(), crate::Event::Locked));
+    assert_eq!(clinic.app.status().unwrap().phase, Phase::Locked);
+    let search = SearchClients { query: String::new(), limit: 5 };
+    assert_eq!(refused(clinic.app.search_clients(search)), ErrorCode::Locked);
+    let unlock = |passphrase: &str| {
+        clinic.app.unlock(Unlock { user_id: clinic.owner.clone(), passphrase: Some(passphrase.to_owned()) })
+    };
+    assert_eq!(refused(unlock("heron lamp quincf")), ErrorCode::WrongPassphrase);
+    assert_eq!(unlock(PASSPHRASE).unwrap().phase, Phase::Unlocked);
+    assert_eq!(clinic.app.client(super::clinic::by_id(&client.id)).unwrap().details.name.family, "Ellis");
+}
+
+#[test]
+fn each_damage_of_the_profile_has_a_code_of_its_own() {
+    let clinic = Clinic::new();
+    crate::unlock::close(&clinic.app.core).unwrap();
+    let profile = clinic.folder.path().join("profile");
+    let unlock = || clinic.app.unlock(Unlock { user_id: clinic.owner.clone(), passphrase: Some(PASSPHRASE.to_owned()) });
+    let office = std::fs::read(profile.join("office.db")).unwrap();
+    let mut changed = office.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    std::fs::write(profile.join("office.db"), &changed[..changed.len() - 4096]).unwrap();
+    assert_eq!(refused(unlock()), ErrorCode::StoreDamaged);
+    std::fs::remove_file(profile.join("office.db")).unwrap();
+    assert_eq!(clinic.app.status().unwrap().problem, Some(ErrorCode::StoreMissing));
+    assert_eq!(refused(unlock()), ErrorCode::StoreMissing);
+    std::fs::write(profile.join("office.db"), &office).unwrap();
+    unlock().unwrap();
+    clinic.client("Later", "One");
+    crate::unlock::close(&clinic.app.core).unwrap();
+    std::fs::write(profile.join("office.db"), &office).unwrap();
+    assert_eq!(refused(unlock()), ErrorCode::StoreRolledBack);
+    for copy in ["keys-a.clv", "keys-b.clv"] {
+        std::fs::remove_file(profile.join(copy)).unwrap();
+    }
+    let status = clinic.app.status().unwrap();
+    assert_eq!((status.phase, status.problem), (Phase::Unavailable, Some(ErrorCode::KeysMissing)));
+}
+
+#[test]
+fn one_profile_is_open_once() {
+    let (folder, _app) = empty();
+    let again = App::open(&folder.path().join("profile"));
+    assert_eq!(refused(again.map(drop)), ErrorCode::ProfileInUse);
+}
+
+#[test]
+fn an_idle_window_is_locked_by_its_heartbeat() {
+    let clinic = Clinic::new();
+    let beat = |idle_seconds| clinic.app.heartbeat(Heartbeat { idle_seconds }).unwrap().locks_in_seconds;
+    assert_eq!(beat(0), Some(600));
+    assert_eq!(beat(590), Some(10));
+    assert_eq!(beat(600), None);
+    assert_eq!(clinic.app.status().unwrap().phase, Phase::Locked);
+}

@@ -1,0 +1,312 @@
+//! Signing in and out on this computer, and what can be said before anybody has.
+
+use std::sync::Arc;
+
+use caseload_domain::UserId;
+use caseload_domain::time::Millis;
+use caseload_store::Action;
+use caseload_vault::heads::DatabaseFile;
+use caseload_vault::keyring_slot::KeyringAccount;
+use caseload_vault::passphrase::Passphrase;
+use caseload_vault::slot_file::SlotFileError;
+use caseload_vault::vault::{SlotKind, UnlockError, VaultUser};
+use caseload_vault::{Locked, SymmetricKey, Unlocked, Vault};
+
+use crate::app::{App, Core, Event, lock};
+use crate::dto::{
+    AppError, ErrorCode, Heartbeat, HeartbeatAnswer, KeyringState, Phase, Session, SetKeyring, Status, Unlock, UnlockUser,
+};
+use crate::env::Sharing;
+use crate::fault::{Fault, answer};
+use crate::files;
+use crate::login::{Login, setting};
+use crate::recovery::PendingRecovery;
+use crate::sharing;
+use crate::views::office::{Office, role};
+
+/// Idle time after which the window locks itself, in seconds.
+const AUTO_LOCK_SECONDS: u32 = 600;
+/// Wrong passphrases that are taken without a pause.
+const FREE_ATTEMPTS: u32 = 5;
+/// The longest pause between two attempts, in milliseconds.
+const LONGEST_PAUSE: i64 = 60_000;
+
+/// Wrong passphrases since the last right one.
+#[derive(Default)]
+pub(crate) struct Attempts {
+    wrong: u32,
+    not_before: Option<Millis>,
+}
+
+impl Attempts {
+    fn check(&self, now: Millis) -> Result<(), Fault> {
+        match self.not_before {
+            // A clock that was set back must not keep anybody out for longer than the longest pause.
+            Some(instant) if now < instant && instant.0 - now.0 <= LONGEST_PAUSE => Err(ErrorCode::TooManyAttempts.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn count_wrong(&mut self, now: Millis) {
+        self.wrong += 1;
+        let beyond = self.wrong.saturating_sub(FREE_ATTEMPTS);
+        if beyond > 0 {
+            let pause = 1_000_i64.saturating_mul(1 << beyond.min(16)).min(LONGEST_PAUSE);
+            self.not_before = Some(Millis(now.0 + pause));
+        }
+    }
+}
+
+impl App {
+    /// What the window has to show first.
+    ///
+    /// # Errors
+    /// None for files that cannot be opened: that is the phase `unavailable`.
+    pub fn status(&self) -> Result<Status, AppError> {
+        answer("status", status(&self.core))
+    }
+
+    /// Signs a person in: by passphrase, or without one by the system's keyring.
+    ///
+    /// # Errors
+    /// `wrong_passphrase`, `too_many_attempts`, `keyring_unavailable`, and one code for each way in which the files can be unusable.
+    pub fn unlock(&self, request: Unlock) -> Result<Status, AppError> {
+        answer("unlock", unlock(&self.core, &request))?;
+        self.status()
+    }
+
+    /// Shares what it can within a few seconds, closes the files and forgets the keys.
+    ///
+    /// # Errors
+    /// `disk_error` when the files could not be closed in order; everybody is signed out all the same.
+    pub async fn lock(&self) -> Result<Status, AppError> {
+        sharing::drain(&self.core).await;
+        let core = Arc::clone(&self.core);
+        let closed = tokio::task::spawn_blocking(move || close(&core)).await;
+        answer("lock", closed.map_err(Fault::from).and_then(|closed| closed))?;
+        self.status()
+    }
+
+    /// Takes how long nothing was typed or moved, and locks when that is too long.
+    ///
+    /// # Errors
+    /// As [`App::lock`].
+    pub fn heartbeat(&self, request: Heartbeat) -> Result<HeartbeatAnswer, AppError> {
+        if self.core.current().is_none() {
+            return Ok(HeartbeatAnswer { locks_in_seconds: None });
+        }
+        let left = AUTO_LOCK_SECONDS.saturating_sub(request.idle_seconds);
+        if left == 0 {
+            answer("heartbeat", close(&self.core))?;
+            return Ok(HeartbeatAnswer { locks_in_seconds: None });
+        }
+        Ok(HeartbeatAnswer { locks_in_seconds: Some(left) })
+    }
+
+    /// Whether the system's keyring answers and holds a slot for the person signed in.
+    ///
+    /// # Errors
+    /// `locked`. A keyring that does not answer is no error.
+    pub fn keyring(&self) -> Result<KeyringState, AppError> {
+        answer("keyring", self.core.login().map(|login| keyring_state(&self.core, &login)))
+    }
+
+    /// Adds or removes the keyring slot of the person signed in. The passphrase keeps working.
+    ///
+    /// # Errors
+    /// `keyring_unavailable`.
+    pub fn set_keyring(&self, request: SetKeyring) -> Result<KeyringState, AppError> {
+        let login = answer("set_keyring", self.core.login())?;
+        let done = if request.enabled { enable_keyring(&self.core, &login) } else { disable_keyring(&self.core, &login) };
+        answer("set_keyring", done)?;
+        Ok(keyring_state(&self.core, &login))
+    }
+}
+
+fn status(core: &Core) -> Result<Status, Fault> {
+    let login = core.current();
+    let mut status = Status {
+        phase: Phase::NoPractice,
+        problem: None,
+        practice_name: None,
+        device_name: None,
+        users: Vec::new(),
+        last_user_id: core.last_user(),
+        session: None,
+        published: false,
+        auto_lock_seconds: AUTO_LOCK_SECONDS,
+        preferences: core.preferences(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    if let Some(login) = login {
+        describe_session(core, &login, &mut status)?;
+        return Ok(status);
+    }
+    match open_vault(core) {
+        Ok(vault) => {
+            status.users = vault.users().iter().map(unlock_user).collect();
+            let missing = !files::has_database(&core.profile);
+            status.phase = if missing { Phase::Unavailable } else { Phase::Locked };
+            status.problem = missing.then_some(ErrorCode::StoreMissing);
+        }
+        Err(Fault::Rule(ErrorCode::NoPractice)) => {}
+        Err(fault) => {
+            status.phase = Phase::Unavailable;
+            status.problem = Some(fault.told("status").code);
+        }
+    }
+    Ok(status)
+}
+
+fn describe_session(core: &Core, login: &Login, status: &mut Status) -> Result<(), Fault> {
+    let office = login.office.read(|read| Office::read(read, core.now()))?;
+    status.phase = if lock(&login.recovery).is_some() { Phase::RecoveryPending } else { Phase::Unlocked };
+    status.users = lock(&login.vault).users().iter().map(unlock_user).collect();
+    status.practice_name = Some(office.practice_name.clone());
+    status.device_name = office.device_name(&login.device.to_string());
+    status.published = login.published()?;
+    status.session = Some(Session {
+        user_id: login.user.to_string(),
+        name: office.staff_name(&login.user.to_string()),
+        role: role(login.role.as_str()),
+        admin: login.admin,
+        clinician: login.clinical().is_ok(),
+    });
+    Ok(())
+}
+
+fn unlock_user(user: &VaultUser) -> UnlockUser {
+    UnlockUser {
+        id: user.user.to_string(),
+        name: user.name.clone(),
+        role: role(user.role.as_str()),
+        keyring: user.slots.contains(&SlotKind::Keyring),
+    }
+}
+
+/// The locked vault of the profile.
+fn open_vault(core: &Core) -> Result<Vault<Locked>, Fault> {
+    match Vault::open(&core.profile) {
+        Err(SlotFileError::Missing) if !files::has_database(&core.profile) => Err(ErrorCode::NoPractice.into()),
+        opened => Ok(opened?),
+    }
+}
+
+fn unlock(core: &Arc<Core>, request: &Unlock) -> Result<(), Fault> {
+    let user: UserId = crate::checks::id(&request.user_id)?;
+    lock(&core.attempts).check(core.now())?;
+    let locked = open_vault(core)?;
+    let unlocked = match &request.passphrase {
+        Some(passphrase) => locked.unlock_with_passphrase(user, &Passphrase::typed(passphrase)),
+        None => {
+            let account = KeyringAccount { practice: locked.practice(), device: locked.device(), user };
+            locked.unlock_with_keyring(user, &core.env.keyring.read(account)?)
+        }
+    };
+    let vault = match unlocked {
+        Err(UnlockError::WrongPassphrase) => {
+            lock(&core.attempts).count_wrong(core.now());
+            return Err(UnlockError::WrongPassphrase.into());
+        }
+        unlocked => unlocked?,
+    };
+    *lock(&core.attempts) = Attempts::default();
+    close(core)?;
+    enter(core, vault)
+}
+
+/// Opens the files of an unlocked vault and signs its person in.
+fn enter(core: &Arc<Core>, vault: Vault<Unlocked>) -> Result<(), Fault> {
+    let office = files::open(&core.profile, &vault, DatabaseFile::Office, &core.env)?.ok_or(ErrorCode::StoreMissing)?;
+    let clinical = files::open(&core.profile, &vault, DatabaseFile::Clinical, &core.env)?;
+    let login = Login::new(vault, office, clinical)?;
+    login.office.record(login.user, login.role, Action { name: "unlock", at: core.now() }, &[])?;
+    login.run_intents(core.now())?;
+    if login.office.setting(setting::RECOVERY_PENDING)?.is_some_and(|user| user == login.user.to_string()) {
+        // The old code was never shown to exist on paper, so that a new one takes its place.
+        let code = lock(&login.vault).new_recovery_code()?;
+        *lock(&login.recovery) = Some(PendingRecovery::new(core, code));
+    }
+    begin(core, login)
+}
+
+/// Makes a complete login the present one.
+pub(crate) fn begin(core: &Arc<Core>, login: Login) -> Result<(), Fault> {
+    login.record_heads()?;
+    let login = Arc::new(login);
+    core.remember_user(&login.user.to_string());
+    core.replace_login(Some(Arc::clone(&login)));
+    if core.env.sharing == Sharing::InBackground && login.published()? {
+        sharing::start(core, &login);
+    }
+    Ok(())
+}
+
+/// Signs out: stops sharing, remembers how far the files have come, closes them, forgets the keys.
+pub(crate) fn close(core: &Core) -> Result<(), Fault> {
+    let Some(login) = core.replace_login(None) else { return Ok(()) };
+    core.announcer.send(Event::Locked);
+    sharing::stop(&login);
+    sharing::leave_count(&login)?;
+    login.office.record(login.user, login.role, Action { name: "lock", at: core.now() }, &[])?;
+    login.office.checkpoint()?;
+    if let Some(clinical) = &login.clinical {
+        clinical.checkpoint()?;
+    }
+    login.record_heads()
+}
+
+fn account(login: &Login) -> KeyringAccount {
+    KeyringAccount { practice: login.practice, device: login.device, user: login.user }
+}
+
+fn keyring_state(core: &Core, login: &Login) -> KeyringState {
+    use caseload_vault::keyring_slot::KeyringError;
+    let enabled = lock(&login.vault)
+        .users()
+        .iter()
+        .any(|user| user.user == login.user && user.slots.contains(&SlotKind::Keyring));
+    let available = !matches!(
+        core.env.keyring.read(account(login)),
+        Err(KeyringError::Unavailable(_) | KeyringError::TimedOut | KeyringError::Busy)
+    );
+    KeyringState { available, enabled }
+}
+
+fn enable_keyring(core: &Core, login: &Login) -> Result<(), Fault> {
+    let secret = SymmetricKey::random();
+    core.env.keyring.store(account(login), &secret, || {})?;
+    Ok(lock(&login.vault).enable_keyring(&secret)?)
+}
+
+fn disable_keyring(core: &Core, login: &Login) -> Result<(), Fault> {
+    lock(&login.vault).disable_keyring()?;
+    // The slot is gone, so the secret opens nothing, whether the store answers or not.
+    if let Err(error) = core.env.keyring.delete(account(login)) {
+        tracing::warn!(%error, "a secret that opens nothing stays in the system's keyring");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_passphrases_slow_the_next_attempt_down_and_never_for_longer_than_a_minute() {
+        let mut attempts = Attempts::default();
+        for _ in 0..FREE_ATTEMPTS {
+            attempts.count_wrong(Millis(0));
+            assert!(attempts.check(Millis(0)).is_ok());
+        }
+        attempts.count_wrong(Millis(0));
+        assert!(attempts.check(Millis(1_999)).is_err());
+        assert!(attempts.check(Millis(2_000)).is_ok());
+        for _ in 0..40 {
+            attempts.count_wrong(Millis(0));
+        }
+        assert!(attempts.check(Millis(LONGEST_PAUSE - 1)).is_err());
+        assert!(attempts.check(Millis(LONGEST_PAUSE)).is_ok());
+        assert!(attempts.check(Millis(-LONGEST_PAUSE)).is_ok(), "a clock set back keeps nobody out");
+    }
+}
