@@ -1,0 +1,597 @@
+//! What can be typed. Every command is a use case of `caseload-app`, or runs the service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Caseload: an offline-first practice manager for therapists and their front desk.
+#[derive(Parser)]
+#[command(version, about, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// The profile folder, instead of the one in the data folder of the operating system.
+    #[arg(long, global = true, env = "CASELOAD_PROFILE", value_name = "DIR")]
+    pub(crate) profile: Option<PathBuf>,
+    /// Print one line of JSON instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Who signs in, by name or id; not needed while one person uses the profile.
+    #[arg(long, global = true, value_name = "PERSON")]
+    pub(crate) user: Option<String>,
+    /// A file whose first line is the passphrase, instead of the variable CASELOAD_PASSPHRASE.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Create a practice, offline, and print the recovery code.
+    Create(Create),
+    /// Say whose profile this is and what waits.
+    Status,
+    /// Join a practice with an enrolment line.
+    Join(Join),
+    /// Share the practice with a service that has none yet.
+    Publish(Publish),
+    /// Make an enrolment line for another computer or person.
+    Enrol(Enrol),
+    /// People who work in the practice.
+    Staff,
+    /// The appointments of a day and what needs attention.
+    Today {
+        /// `YYYY-MM-DD`; without it, today.
+        date: Option<String>,
+    },
+    /// Clients.
+    #[command(subcommand)]
+    Clients(Clients),
+    /// Appointments.
+    #[command(subcommand)]
+    Appointments(Appointments),
+    /// Session notes.
+    #[command(subcommand)]
+    Notes(Notes),
+    /// Prescriptions.
+    #[command(subcommand)]
+    Prescriptions(Prescriptions),
+    /// Values that two people changed at once.
+    #[command(subcommand)]
+    Conflicts(Conflicts),
+    /// Bookings that overlap.
+    #[command(subcommand)]
+    Clashes(Clashes),
+    /// Share now: send what waits, fetch what is new.
+    Sync,
+    /// Sums over everything here, beside the service's.
+    Checksum,
+    /// Verify an exported note: its text, its signature and who signed.
+    Verify {
+        /// The exported file.
+        file: PathBuf,
+        /// The public key of the practice root that must stand behind it (base64url).
+        #[arg(long)]
+        root: Option<String>,
+    },
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Run the central service.
+    Service(Service),
+    /// Fill a folder with a believable practice and print its sign-ins.
+    Demo {
+        /// The folder; must be empty or absent.
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Create {
+    /// The practice's name.
+    #[arg(long)]
+    pub(crate) practice: String,
+    /// The first location's name.
+    #[arg(long, default_value = "Main office")]
+    pub(crate) location: String,
+    /// IANA time zone of the location.
+    #[arg(long)]
+    pub(crate) zone: String,
+    /// ISO 4217 currency.
+    #[arg(long, default_value = "USD")]
+    pub(crate) currency: String,
+    /// Your name.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Your licence.
+    #[arg(long)]
+    pub(crate) licence: Option<String>,
+    /// This computer's name.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Join {
+    /// The line that `enrol` printed.
+    pub(crate) code: String,
+    /// Your name; not needed for your own second computer.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Your licence.
+    #[arg(long)]
+    pub(crate) licence: Option<String>,
+    /// This computer's name.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Publish {
+    /// Where the service is: `https://host:port`, or `http://` on this machine.
+    #[arg(long)]
+    pub(crate) address: String,
+    /// The setup code that the service printed.
+    #[arg(long)]
+    pub(crate) setup_code: String,
+    /// The fingerprint that the service printed.
+    #[arg(long)]
+    pub(crate) pin: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Enrol {
+    /// For another computer of your own.
+    #[arg(long, conflicts_with_all = ["role", "name"])]
+    pub(crate) own: bool,
+    /// The new person's role.
+    #[arg(long, value_enum, required_unless_present = "own")]
+    pub(crate) role: Option<RoleName>,
+    /// The new person's name.
+    #[arg(long, required_unless_present = "own")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum RoleName {
+    Therapist,
+    FrontDesk,
+    Admin,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Clients {
+    /// Add a client.
+    Add {
+        /// Family name.
+        #[arg(long)]
+        family: String,
+        /// Given name.
+        #[arg(long)]
+        given: String,
+        #[command(flatten)]
+        details: ClientDetails,
+        /// Add although somebody alike is here already.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Find clients by name, initial consonants, telephone or number.
+    List {
+        /// What to find; everyone without it.
+        #[arg(default_value = "")]
+        query: String,
+    },
+    /// Show one client.
+    Show {
+        /// Id or number.
+        client: String,
+    },
+    /// Change details.
+    Set {
+        /// Id or number.
+        client: String,
+        #[command(flatten)]
+        details: ClientDetails,
+    },
+    /// Say that a therapist treats a client.
+    Care {
+        /// Id or number.
+        client: String,
+        /// The therapist, by name or id.
+        therapist: String,
+    },
+    /// Record allergies and the safety plan.
+    Chart {
+        /// Id or number.
+        client: String,
+        /// One allergy; may be given several times.
+        #[arg(long)]
+        allergy: Vec<String>,
+        /// The safety plan.
+        #[arg(long)]
+        safety_plan: Option<String>,
+    },
+}
+
+#[derive(Args, Default)]
+pub(crate) struct ClientDetails {
+    #[arg(long)]
+    pub(crate) preferred: Option<String>,
+    /// `YYYY-MM-DD`.
+    #[arg(long)]
+    pub(crate) birth_date: Option<String>,
+    #[arg(long)]
+    pub(crate) phone: Option<String>,
+    #[arg(long)]
+    pub(crate) email: Option<String>,
+    /// First line of the address.
+    #[arg(long)]
+    pub(crate) street: Option<String>,
+    #[arg(long)]
+    pub(crate) city: Option<String>,
+    /// A note that the desk sees.
+    #[arg(long)]
+    pub(crate) alert: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct When {
+    /// `YYYY-MM-DD`.
+    #[arg(long)]
+    pub(crate) date: String,
+    /// `HH:MM`.
+    #[arg(long)]
+    pub(crate) time: String,
+    /// Why it may overlap.
+    #[arg(long)]
+    pub(crate) override_reason: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Appointments {
+    /// Book.
+    Book {
+        /// Id or number of the client.
+        client: String,
+        /// The therapist, by name or id; yourself without it.
+        #[arg(long)]
+        therapist: Option<String>,
+        #[command(flatten)]
+        when: When,
+        /// Length in minutes.
+        #[arg(long, default_value_t = 50)]
+        minutes: u32,
+    },
+    /// List a range of days.
+    List {
+        /// The first day, `YYYY-MM-DD`.
+        #[arg(long)]
+        from: String,
+        /// How many days.
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+    },
+    /// Show one.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Move.
+    Move {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        when: When,
+    },
+    /// Change the status.
+    Status {
+        /// Its id.
+        id: String,
+        /// `confirmed`, `arrived`, `in_session`, `completed`, `no_show`, `cancelled_by_client`, ...
+        status: String,
+        /// Why.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Notes {
+    /// Start a note.
+    New {
+        /// Id or number of the client.
+        client: String,
+        /// The appointment it is about.
+        #[arg(long)]
+        appointment: Option<String>,
+        /// `soap`, `dap`, `birp`, `girp`, `intake` or `free`.
+        #[arg(long, default_value = "soap")]
+        template: String,
+        /// `section=text`; may be given several times.
+        #[arg(long = "section", value_name = "NAME=TEXT")]
+        sections: Vec<String>,
+    },
+    /// Write sections of a draft; the others stay.
+    Edit {
+        /// Its id.
+        id: String,
+        /// `section=text`; may be given several times.
+        #[arg(long = "section", value_name = "NAME=TEXT", required = true)]
+        sections: Vec<String>,
+    },
+    /// Sign. It never changes again.
+    Sign {
+        /// Its id.
+        id: String,
+    },
+    /// Show one.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// List a client's notes, or your own.
+    List {
+        /// Id or number of the client.
+        client: Option<String>,
+    },
+    /// Add to a signed note.
+    Addend {
+        /// The note's id.
+        id: String,
+        /// The text.
+        text: String,
+    },
+    /// Mark a signed note as entered in error; its text stays readable.
+    Error {
+        /// Its id.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// Write a signed note, with everything that proves it, to a file.
+    Export {
+        /// Its id.
+        id: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Verify the signature of a note in this profile.
+    Verify {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Prescriptions {
+    /// Start a prescription of one medicine.
+    New {
+        /// Id or number of the client.
+        client: String,
+        #[arg(long)]
+        drug: String,
+        #[arg(long, default_value = "")]
+        form: String,
+        #[arg(long, default_value = "")]
+        strength: String,
+        #[arg(long)]
+        dose: String,
+        #[arg(long, default_value = "by mouth")]
+        route: String,
+        #[arg(long)]
+        frequency: String,
+        #[arg(long, default_value = "")]
+        duration: String,
+        #[arg(long, default_value = "")]
+        quantity: String,
+        #[arg(long, default_value_t = 0)]
+        refills: u32,
+        #[arg(long, default_value = "")]
+        diagnosis: String,
+        #[arg(long, default_value = "")]
+        instructions: String,
+    },
+    /// Issue: it gets its number and never changes again.
+    Issue {
+        /// Its id.
+        id: String,
+    },
+    /// Print to PDF.
+    Print {
+        /// Its id.
+        id: String,
+    },
+    /// Stop; what was issued stays valid until now.
+    Stop {
+        /// Its id.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// Void.
+    Void {
+        /// Its id.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// Start a new one in place of this one.
+    Reissue {
+        /// Its id.
+        id: String,
+    },
+    /// Show one.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// List a client's.
+    List {
+        /// Id or number of the client.
+        client: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Conflicts {
+    /// List the open ones with both values.
+    List,
+    /// Settle one.
+    Settle {
+        /// Its id.
+        id: String,
+        /// Keep the value in force (`a`), the other one (`b`), or `typed`.
+        #[arg(value_enum)]
+        keep: Keep,
+        /// The value, for `typed`.
+        #[arg(required_if_eq("keep", "typed"))]
+        value: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Keep {
+    A,
+    B,
+    Typed,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Clashes {
+    /// List the open ones.
+    List,
+    /// Settle one.
+    Settle {
+        /// Its id.
+        id: String,
+        #[command(subcommand)]
+        how: Settlement,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Settlement {
+    /// Cancel the contested one.
+    KeepA,
+    /// Cancel the placed one and place the other.
+    KeepB,
+    /// Move the placed one.
+    MoveA {
+        /// `YYYY-MM-DD`.
+        date: String,
+        /// `HH:MM`.
+        time: String,
+    },
+    /// Move the contested one.
+    MoveB {
+        /// `YYYY-MM-DD`.
+        date: String,
+        /// `HH:MM`.
+        time: String,
+    },
+    /// Keep both.
+    KeepBoth {
+        /// Why.
+        reason: String,
+    },
+    /// Place the contested one, whose time has become free.
+    Place,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Audit {
+    /// Recompute the chain of the audit log and name its first bad entry.
+    Verify,
+}
+
+#[derive(Args)]
+pub(crate) struct Service {
+    /// The folder of the service's data.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// A MongoDB replica set, instead of the embedded storage.
+    #[arg(long, env = "CASELOAD_MONGODB_URI", value_name = "URI")]
+    pub(crate) mongodb: Option<String>,
+    /// Where to listen; other addresses than this machine's own are served by TLS.
+    #[arg(long, default_value = "127.0.0.1:7878")]
+    pub(crate) listen: SocketAddr,
+    /// A further host name or address by which computers reach this one, for the certificate; may be given several times.
+    #[arg(long)]
+    pub(crate) name: Vec<String>,
+    /// Keep the master key with the data: for demonstrations with made-up data only.
+    #[arg(long, conflicts_with = "master_key")]
+    pub(crate) demo: bool,
+    /// The file of the master key; must not lie in the data folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) master_key: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn read(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once("caseload").chain(line.split(' ')))
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_is_for() {
+        fn check(command: &clap::Command) {
+            for each in command.get_subcommands() {
+                assert!(each.get_about().is_some(), "{}", each.get_name());
+                check(each);
+            }
+        }
+        check(&Arguments::command());
+    }
+
+    #[test]
+    fn a_new_person_needs_a_role_and_a_name_and_an_own_computer_neither() {
+        assert!(read("enrol --role front-desk --name Desk").is_ok());
+        assert!(read("enrol --own").is_ok());
+        for wrong in ["enrol", "enrol --role admin", "enrol --name Desk", "enrol --own --role admin --name Desk", "enrol --role owner --name X"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_profile_may_be_named_before_or_after_the_command() {
+        for line in ["--profile /tmp/x --json status", "status --json --profile /tmp/x"] {
+            let arguments = read(line).unwrap();
+            assert_eq!((arguments.profile, arguments.json), (Some(PathBuf::from("/tmp/x")), true), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_typed_value_settles_only_with_the_value() {
+        assert!(read("conflicts settle id a").is_ok());
+        assert!(read("conflicts settle id typed value").is_ok());
+        assert!(read("conflicts settle id typed").is_err());
+        assert!(read("clashes settle id move-b 2031-05-12 09:00").is_ok());
+        assert!(read("clashes settle id keep-both").is_err(), "keeping both needs a reason");
+    }
+
+    #[test]
+    fn the_service_listens_on_this_machine_alone_unless_told_otherwise() {
+        let service = |line: &str| match read(line).map(|arguments| arguments.command) {
+            Ok(Command::Service(service)) => Some(service),
+            _ => None,
+        };
+        let plain = service("service --data /tmp/x").unwrap();
+        assert!(plain.listen.ip().is_loopback());
+        let named = service("service --data /tmp/x --listen 0.0.0.0:1 --name a --name b").unwrap();
+        assert_eq!(named.name, ["a", "b"]);
+        assert!(service("service --data /tmp/x --demo --master-key /tmp/k").is_none(), "one key, not two");
+        assert!(service("service --data /tmp/x --listen here").is_none());
+    }
+}
