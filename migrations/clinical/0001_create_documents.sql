@@ -62,10 +62,16 @@ CREATE TABLE outbox (
     mut     INTEGER NOT NULL,           -- gapless per replica over what was ever sent
     type    TEXT NOT NULL,
     id      BLOB NOT NULL,
-    body    TEXT NOT NULL,              -- the operation; immutable from the moment it is first sent
+    size    INTEGER NOT NULL,           -- of its body, in bytes
     state   TEXT NOT NULL CHECK (state IN ('new', 'sent', 'acked', 'held')),
     ack_seq INTEGER,                    -- of an acknowledged one: the sequence number that a pull has to reach
     at      INTEGER NOT NULL
+) STRICT;
+
+-- The operations themselves; immutable from the moment they are first sent. Beside the outbox, so that a change of state rewrites no body.
+CREATE TABLE outbox_body (
+    place INTEGER PRIMARY KEY,
+    body  TEXT NOT NULL
 ) STRICT;
 
 CREATE INDEX outbox_entity ON outbox (type, id);

@@ -19,19 +19,27 @@ pub(crate) fn index(
     let (slots_before, slots_after) = (before.map_or_else(Vec::new, slots), after.map_or_else(Vec::new, slots));
     if slots_before != slots_after {
         if before.is_some() {
-            connection.prepare_cached("DELETE FROM slot WHERE row = ?1")?.execute([row])?;
+            connection
+                .prepare_cached("DELETE FROM slot WHERE row = ?1")?
+                .execute([row])?;
         }
         let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO slot (slot, row) VALUES (?1, ?2)")?;
         for slot in slots_after {
             insert.execute(params![slot, row])?;
         }
     }
-    let (clients_before, clients_after) = (before.map_or_else(Vec::new, clients), after.map_or_else(Vec::new, clients));
+    let (clients_before, clients_after) = (
+        before.map_or_else(Vec::new, clients),
+        after.map_or_else(Vec::new, clients),
+    );
     if clients_before != clients_after {
         if before.is_some() {
-            connection.prepare_cached("DELETE FROM participant WHERE row = ?1")?.execute([row])?;
+            connection
+                .prepare_cached("DELETE FROM participant WHERE row = ?1")?
+                .execute([row])?;
         }
-        let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO participant (client, row) VALUES (?1, ?2)")?;
+        let mut insert =
+            connection.prepare_cached("INSERT OR IGNORE INTO participant (client, row) VALUES (?1, ?2)")?;
         for client in clients_after {
             insert.execute(params![client, row])?;
         }

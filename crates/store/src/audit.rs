@@ -96,7 +96,11 @@ pub(crate) fn append_in_tx(connection: &Connection, database: Uuid, entry: &Entr
     connection
         .prepare_cached("INSERT INTO audit (seq, entry, hash) VALUES (?1, ?2, ?3)")?
         .execute((seq + 1, text, hash))?;
-    Ok(Head { database, sequence: (seq + 1).unsigned_abs(), hash })
+    Ok(Head {
+        database,
+        sequence: (seq + 1).unsigned_abs(),
+        hash,
+    })
 }
 
 fn last(connection: &Connection) -> Result<(i64, Leaf), StorageError> {
@@ -110,7 +114,11 @@ fn last(connection: &Connection) -> Result<(i64, Leaf), StorageError> {
 /// The head of the chain.
 pub(crate) fn head(connection: &Connection, database: Uuid) -> Result<Head, StorageError> {
     let (seq, hash) = last(connection)?;
-    Ok(Head { database, sequence: seq.unsigned_abs(), hash })
+    Ok(Head {
+        database,
+        sequence: seq.unsigned_abs(),
+        hash,
+    })
 }
 
 /// The hash of entry `sequence`, if there is one; entry 0 is what the chain begins with.
@@ -118,15 +126,22 @@ pub(crate) fn hash_at(connection: &Connection, sequence: u64) -> Result<Option<L
     if sequence == 0 {
         return Ok(Some(GENESIS));
     }
-    let Ok(sequence) = i64::try_from(sequence) else { return Ok(None) };
-    Ok(connection.query_row("SELECT hash FROM audit WHERE seq = ?1", [sequence], |row| row.get(0)).optional()?)
+    let Ok(sequence) = i64::try_from(sequence) else {
+        return Ok(None);
+    };
+    Ok(connection
+        .query_row("SELECT hash FROM audit WHERE seq = ?1", [sequence], |row| row.get(0))
+        .optional()?)
 }
 
 /// Recomputes the chain from its first entry.
 pub(crate) fn verify(connection: &Connection) -> Result<AuditReport, StorageError> {
     let mut statement = connection.prepare("SELECT seq, entry, hash FROM audit ORDER BY seq")?;
     let mut rows = statement.query([])?;
-    let mut report = AuditReport { entries: 0, first_bad: None };
+    let mut report = AuditReport {
+        entries: 0,
+        first_bad: None,
+    };
     let mut previous = GENESIS;
     while let Some(row) = rows.next()? {
         let (seq, entry, hash): (i64, String, Leaf) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -152,12 +167,21 @@ mod tests {
 
     fn filled() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch("CREATE TABLE audit (seq INTEGER PRIMARY KEY, entry TEXT, hash BLOB)").unwrap();
+        connection
+            .execute_batch("CREATE TABLE audit (seq INTEGER PRIMARY KEY, entry TEXT, hash BLOB)")
+            .unwrap();
         for n in 0..4 {
             let key = EntityKey::new("client", EntityId::new(Uuid::from_u128(n)));
-            let touched = [Touched { key, before: None, after: Some([7; 32]) }];
+            let touched = [Touched {
+                key,
+                before: None,
+                after: Some([7; 32]),
+            }];
             let entry = Entry {
-                action: Action { name: "client.create", at: Millis(5) },
+                action: Action {
+                    name: "client.create",
+                    at: Millis(5),
+                },
                 user: UserId::new(Uuid::nil()),
                 role: Role::FrontDesk,
                 group: None,
@@ -172,24 +196,41 @@ mod tests {
     fn the_chain_is_frozen_because_old_files_and_their_anchors_must_verify() {
         let connection = filled();
         let (entry, hash): (String, Leaf) = connection
-            .query_row("SELECT entry, hash FROM audit WHERE seq = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row("SELECT entry, hash FROM audit WHERE seq = 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .unwrap();
         assert_eq!(
             entry,
             r#"{"action":"client.create","at":5,"objects":[{"after":"0707070707070707070707070707070707070707070707070707070707070707","id":"00000000-0000-0000-0000-000000000000","t":"client"}],"role":"front_desk","seq":1,"user":"00000000-0000-0000-0000-000000000000"}"#
         );
-        assert_eq!(hash, sha256(&[b"caseload/audit/v1".as_slice(), &[0; 32], entry.as_bytes()].concat()));
+        assert_eq!(
+            hash,
+            sha256(&[b"caseload/audit/v1".as_slice(), &[0; 32], entry.as_bytes()].concat())
+        );
     }
 
     #[test]
     fn a_changed_removed_or_moved_entry_is_found_with_its_number() {
-        assert_eq!(verify(&filled()).unwrap(), AuditReport { entries: 4, first_bad: None });
+        assert_eq!(
+            verify(&filled()).unwrap(),
+            AuditReport {
+                entries: 4,
+                first_bad: None
+            }
+        );
         for (tampering, first_bad) in [
-            ("UPDATE audit SET entry = replace(entry, 'create', 'delete') WHERE seq = 2", 2),
+            (
+                "UPDATE audit SET entry = replace(entry, 'create', 'delete') WHERE seq = 2",
+                2,
+            ),
             ("DELETE FROM audit WHERE seq = 3", 3),
             ("DELETE FROM audit WHERE seq = 1", 1),
             ("UPDATE audit SET hash = zeroblob(32) WHERE seq = 4", 4),
-            ("UPDATE audit SET seq = 9 WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 9", 2),
+            (
+                "UPDATE audit SET seq = 9 WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 9",
+                2,
+            ),
         ] {
             let connection = filled();
             connection.execute_batch(tampering).unwrap();

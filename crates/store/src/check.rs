@@ -31,7 +31,11 @@ impl ReadTx<'_> {
         let mut entries = Vec::new();
         self.leaves(scopes, |key, rev, leaf| {
             if key.kind == name.t && bucket(key.id) == name.bucket {
-                entries.push(ManifestEntry { id: key.id, rev, leaf: hex(leaf) });
+                entries.push(ManifestEntry {
+                    id: key.id,
+                    rev,
+                    leaf: hex(leaf),
+                });
             }
         })?;
         entries.sort_unstable_by_key(|entry| entry.id);

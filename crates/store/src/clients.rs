@@ -27,7 +27,9 @@ pub(crate) fn index(
 ) -> Result<(), StorageError> {
     let Some(document) = after else {
         if before.is_some() {
-            connection.prepare_cached("DELETE FROM client_search WHERE row = ?1")?.execute([row])?;
+            connection
+                .prepare_cached("DELETE FROM client_search WHERE row = ?1")?
+                .execute([row])?;
         }
         return Ok(());
     };
@@ -37,7 +39,9 @@ pub(crate) fn index(
     }
     let key = SearchKey::of(document);
     connection
-        .prepare_cached("INSERT OR REPLACE INTO client_search (row, key, digits, sort, number) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO client_search (row, key, digits, sort, number) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
         .execute(params![row, key.names, key.digits, key.sort, key.number])?;
     Ok(())
 }
@@ -54,13 +58,23 @@ impl SearchKey {
         let name = |member| document.text("name", member).unwrap_or_default();
         let number = document.text("number", "value").unwrap_or_default();
         let mut others = vec![name("preferred"), name("romanised"), name("legal"), number];
-        let former = document.unit("number").and_then(|unit| unit.get("former")).and_then(|former| former.as_array());
+        let former = document
+            .unit("number")
+            .and_then(|unit| unit.get("former"))
+            .and_then(|former| former.as_array());
         others.extend(former.into_iter().flatten().filter_map(|number| number.as_str()));
         let phones = document.unit("phone").and_then(|unit| unit.as_object());
-        let phones = phones.into_iter().flat_map(|members| members.values()).filter_map(|text| text.as_str());
+        let phones = phones
+            .into_iter()
+            .flat_map(|members| members.values())
+            .filter_map(|text| text.as_str());
         Self {
             names: person_key(name("family"), name("given"), &others),
-            digits: phones.map(digits).filter(|digits| !digits.is_empty()).collect::<Vec<_>>().join("\n"),
+            digits: phones
+                .map(digits)
+                .filter(|digits| !digits.is_empty())
+                .collect::<Vec<_>>()
+                .join("\n"),
             sort: fold(&format!("{} {}", name("family"), name("given"))),
             number: parse_client_number(number),
         }
@@ -84,7 +98,9 @@ enum Word {
 impl Query {
     fn of(typed: &str) -> Self {
         let folded = fold(typed);
-        let looks_like_a_number = folded.chars().all(|letter| letter.is_ascii_digit() || " +-()./".contains(letter));
+        let looks_like_a_number = folded
+            .chars()
+            .all(|letter| letter.is_ascii_digit() || " +-()./".contains(letter));
         let digits = digits(&folded);
         let words = folded.split(' ').filter(|word| !word.is_empty()).map(|word| {
             let initials = initial_consonants(word);
@@ -95,15 +111,22 @@ impl Query {
                 Word::Text(word.to_owned())
             }
         });
-        Self { words: words.collect(), digits: (looks_like_a_number && digits.len() >= 3).then_some(digits) }
+        Self {
+            words: words.collect(),
+            digits: (looks_like_a_number && digits.len() >= 3).then_some(digits),
+        }
     }
 
     fn matches(&self, key: &str, digits: &str) -> bool {
-        let by_number = self.digits.as_ref().is_some_and(|typed| digits.contains(typed.as_str()));
-        by_number || self.words.iter().all(|word| match word {
-            Word::Text(text) => key.contains(text.as_str()),
-            Word::Initials(initials, typed) => key.contains(initials.as_str()) && half_typed(key, typed),
-        })
+        let by_number = self
+            .digits
+            .as_ref()
+            .is_some_and(|typed| digits.contains(typed.as_str()));
+        by_number
+            || self.words.iter().all(|word| match word {
+                Word::Text(text) => key.contains(text.as_str()),
+                Word::Initials(initials, typed) => key.contains(initials.as_str()) && half_typed(key, typed),
+            })
     }
 }
 
@@ -112,9 +135,10 @@ fn half_typed(key: &str, typed: &str) -> bool {
     let typed: Vec<char> = typed.chars().collect();
     let key: Vec<char> = key.chars().collect();
     key.windows(typed.len()).any(|window| {
-        window.iter().zip(&typed).all(|(letter, typed)| {
-            letter == typed || initial_consonants(&letter.to_string()).chars().next() == Some(*typed)
-        })
+        window
+            .iter()
+            .zip(&typed)
+            .all(|(letter, typed)| letter == typed || initial_consonants(&letter.to_string()).starts_with(*typed))
     })
 }
 
@@ -126,8 +150,9 @@ impl ReadTx<'_> {
     /// [`StorageError`].
     pub fn search_clients(&self, typed: &str, limit: usize) -> Result<ClientHits, StorageError> {
         let query = Query::of(typed);
-        let mut statement =
-            self.connection().prepare_cached("SELECT row, key, digits FROM client_search ORDER BY sort, row")?;
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT row, key, digits FROM client_search ORDER BY sort, row")?;
         let mut rows = statement.query([])?;
         let mut hits = ClientHits::default();
         let mut found: Vec<i64> = Vec::new();
@@ -151,7 +176,9 @@ impl ReadTx<'_> {
     /// # Errors
     /// [`StorageError`].
     pub fn next_client_number(&self) -> Result<i64, StorageError> {
-        let mut statement = self.connection().prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM client_search")?;
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM client_search")?;
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 
@@ -200,7 +227,10 @@ impl ReadTx<'_> {
             "JOIN client_search ON client_search.row = doc.row WHERE doc.status = 'active' ORDER BY client_search.sort, doc.row",
             &[],
         )?;
-        Ok(clients.into_iter().filter(|client| !cared.contains(&client.key.id.to_string())).collect())
+        Ok(clients
+            .into_iter()
+            .filter(|client| !cared.contains(&client.key.id.to_string()))
+            .collect())
     }
 
     pub(crate) fn of_client(&self, kind: &str, client: ClientId) -> Result<Vec<Entity>, StorageError> {

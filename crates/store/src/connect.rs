@@ -12,7 +12,11 @@ const STATEMENTS: usize = 96;
 
 /// The connection that writes. The file has to exist.
 pub(crate) fn writer(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Connection> {
-    let connection = keyed(path, key, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = keyed(
+        path,
+        key,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     settings(&connection)?;
     writer_settings(&connection)?;
     Ok(connection)
@@ -20,7 +24,11 @@ pub(crate) fn writer(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Connect
 
 /// A connection that reads beside the writer.
 pub(crate) fn reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Connection> {
-    let connection = keyed(path, key, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = keyed(
+        path,
+        key,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     settings(&connection)?;
     // A reader that writes by mistake fails instead of becoming a second writer.
     connection.execute_batch("PRAGMA query_only = ON;")?;
@@ -33,7 +41,11 @@ pub(crate) fn reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Connect
 /// index of the log then stays in memory (exclusive mode) and closing does not write the log into the file.
 pub(crate) fn probe(path: &Path, key: &DatabaseKey, has_log: bool) -> rusqlite::Result<Connection> {
     let connection = if has_log {
-        let connection = keyed(path, key, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection = keyed(
+            path,
+            key,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection
@@ -120,7 +132,9 @@ fn writer_settings(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA journal_mode = WAL;
          -- About 4 MB, then it is written into the file; a log that grew further is cut back.
          PRAGMA wal_autocheckpoint = 1000;
-         PRAGMA journal_size_limit = 16777216;",
+         PRAGMA journal_size_limit = 16777216;
+         -- In KiB. A page that falls out of the cache is verified and decrypted again when it is next needed.
+         PRAGMA cache_size = -16384;",
     )
 }
 
@@ -136,11 +150,15 @@ mod tests {
         std::fs::write(&path, b"").unwrap();
         let key = DatabaseKey::random();
         let writer = writer(&path, &key).unwrap();
-        writer.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1);").unwrap();
+        writer
+            .execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1);")
+            .unwrap();
         let reader = reader(&path, &key).unwrap();
         let value = |connection: &Connection, pragma: &str| -> String {
             connection
-                .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, rusqlite::types::Value>(0))
+                .query_row(&format!("PRAGMA {pragma}"), [], |row| {
+                    row.get::<_, rusqlite::types::Value>(0)
+                })
                 .map(|value| match value {
                     rusqlite::types::Value::Integer(number) => number.to_string(),
                     rusqlite::types::Value::Text(text) => text,
@@ -163,13 +181,22 @@ mod tests {
             ] {
                 assert_eq!(value(connection, pragma), expected, "{pragma}");
             }
-            assert!(connection.query_row("SELECT load_extension('x')", [], |_| Ok(())).is_err());
+            assert!(
+                connection
+                    .query_row("SELECT load_extension('x')", [], |_| Ok(()))
+                    .is_err()
+            );
         }
         assert!(reader.execute_batch("INSERT INTO t VALUES (2)").is_err());
         drop((reader, writer));
         let probe = probe(&path, &key, false).unwrap();
         assert_eq!(value(&probe, "application_id"), "0");
-        assert_eq!(probe.query_row("SELECT a FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        assert_eq!(
+            probe
+                .query_row("SELECT a FROM t", [], |row| row.get::<_, i64>(0))
+                .unwrap(),
+            1
+        );
     }
 
     #[test]

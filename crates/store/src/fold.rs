@@ -1,8 +1,8 @@
 //! Folding a change into an operation that was never sent, so that a thousand automatic saves of one draft are one operation. What was sent
 //! once is never changed.
 
-use caseload_domain::{Document, EntityKey, GroupId, OpId};
 use caseload_domain::registry::{self, Policy};
+use caseload_domain::{Document, EntityKey, GroupId, OpId};
 use caseload_protocol::messages::{Group, Op, OpKind};
 use rusqlite::Connection;
 use serde_json::Value;
@@ -32,14 +32,21 @@ pub(crate) fn can_fold(earlier: &Op, op: &Op) -> bool {
 
 /// Two steps of a state are not one: the first may be allowed from the state that the service has, the sum of both not.
 fn repeats_a_state(earlier: &Op, op: &Op) -> bool {
-    let Some(entity) = registry::find(&op.key.kind) else { return true };
-    op.units.keys().any(|unit| earlier.units.contains_key(unit) && matches!(entity.policy(unit), Policy::State(_)))
+    let Some(entity) = registry::find(&op.key.kind) else {
+        return true;
+    };
+    op.units
+        .keys()
+        .any(|unit| earlier.units.contains_key(unit) && matches!(entity.policy(unit), Policy::State(_)))
 }
 
 /// An element added and removed again leaves an empty set where there was none; one operation could not say that.
 fn takes_back(earlier: &Op, op: &Op) -> bool {
     op.remove.iter().any(|(unit, elements)| {
-        earlier.add.get(unit).is_some_and(|added| elements.iter().any(|element| added.contains_key(element)))
+        earlier
+            .add
+            .get(unit)
+            .is_some_and(|added| elements.iter().any(|element| added.contains_key(element)))
     })
 }
 
@@ -108,11 +115,15 @@ pub(crate) fn into_unsent(
     if op.kind != OpKind::Patch || !rows::load(connection, &op.key)?.is_some_and(|stored| stored.may_have_ops()) {
         return Ok(None);
     }
-    let Some(last) = outbox::waits_on(connection, &op.key)?.pop() else { return Ok(None) };
+    let Some(last) = outbox::waits_on(connection, &op.key)?.pop() else {
+        return Ok(None);
+    };
     if !last.is_new || !can_fold(&last.op, op) {
         return Ok(None);
     }
-    let Some(found) = outbox::load_group(connection, last.grp)? else { return Ok(None) };
+    let Some(found) = outbox::load_group(connection, last.grp)? else {
+        return Ok(None);
+    };
     let mut group = found.group;
     let is_mine = group.actor == author.user
         && group.role == author.role
@@ -121,7 +132,9 @@ pub(crate) fn into_unsent(
     if found.sealed || !found.all_new || !is_mine || !in_order || group.ops.len() > LARGEST {
         return Ok(None);
     }
-    let Some((replaced, folded)) = take_in(&mut group, op) else { return Ok(None) };
+    let Some((replaced, folded)) = take_in(&mut group, op) else {
+        return Ok(None);
+    };
     group.sig = sign(&group, meta, author)?;
     outbox::replace_unsent(connection, group.grp, replaced, &folded, &group.sig)?;
     Ok(Some(group.grp))

@@ -81,6 +81,11 @@ mod tests {
     #[test]
     fn the_headers_are_frozen_because_every_program_tells_files_apart_by_them() {
         assert_eq!(FileKind::Office.application_id().to_be_bytes(), *b"CSLO");
-        assert_eq!(FileKind::Clinical(UserId::new(Uuid::nil())).application_id().to_be_bytes(), *b"CSLC");
+        assert_eq!(
+            FileKind::Clinical(UserId::new(Uuid::nil()))
+                .application_id()
+                .to_be_bytes(),
+            *b"CSLC"
+        );
     }
 }

@@ -85,7 +85,9 @@ impl WriteTx<'_> {
         for (position, step) in intent.steps.iter().enumerate() {
             match self.patch_as(intent.op_id(position), &step.key, step.units.clone()) {
                 Err(error) if !error.is_refusal() => return Err(error),
-                Err(refusal) => tracing::info!(entity = ?step.key, %refusal, "a step of an intent is not possible any more"),
+                Err(refusal) => {
+                    tracing::info!(entity = ?step.key, %refusal, "a step of an intent is not possible any more")
+                }
                 Ok(()) => {}
             }
         }
@@ -99,7 +101,9 @@ impl ReadTx<'_> {
     /// # Errors
     /// [`StorageError`].
     pub fn open_intents(&self) -> Result<Vec<Intent>, StorageError> {
-        let mut statement = self.connection().prepare_cached("SELECT body FROM intent ORDER BY at, id")?;
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT body FROM intent ORDER BY at, id")?;
         let mut rows = statement.query([])?;
         let mut intents = Vec::new();
         while let Some(row) = rows.next()? {
@@ -114,7 +118,9 @@ impl Store {
     /// Forgets an intent that the other file has done.
     fn clear_intent(&self, intent: &Intent) -> Result<(), StorageError> {
         self.transact(|connection| {
-            connection.prepare_cached("DELETE FROM intent WHERE id = ?1")?.execute([intent.id.uuid().as_bytes()])?;
+            connection
+                .prepare_cached("DELETE FROM intent WHERE id = ?1")?
+                .execute([intent.id.uuid().as_bytes()])?;
             Ok(())
         })
     }
@@ -129,7 +135,14 @@ pub fn run_intents(source: &Store, target: &Store, author: &Author<'_>, at: Mill
     let intents = source.read(|reads| reads.open_intents())?;
     let count = intents.len();
     for intent in intents {
-        target.write(author, Action { name: "intent.execute", at }, |tx| tx.execute(&intent))?;
+        target.write(
+            author,
+            Action {
+                name: "intent.execute",
+                at,
+            },
+            |tx| tx.execute(&intent),
+        )?;
         source.clear_intent(&intent)?;
     }
     Ok(count)

@@ -13,7 +13,10 @@ pub(crate) struct Migration {
 
 macro_rules! migration {
     ($version:literal, $path:literal) => {
-        Migration { version: $version, sql: include_str!(concat!("../../../migrations/", $path)) }
+        Migration {
+            version: $version,
+            sql: include_str!(concat!("../../../migrations/", $path)),
+        }
     };
 }
 
@@ -48,7 +51,9 @@ pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 /// Brings the tables to version `to`, one transaction per version. Says whether anything was done.
 pub(crate) fn migrate(connection: &mut Connection, kind: FileKind, to: i64) -> rusqlite::Result<bool> {
     let from = version(connection)?;
-    let steps = table(kind).iter().filter(|step| step.version > from && step.version <= to);
+    let steps = table(kind)
+        .iter()
+        .filter(|step| step.version > from && step.version <= to);
     let mut changed = false;
     for step in steps {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -71,8 +76,14 @@ mod tests {
     const KINDS: [FileKind; 2] = [FileKind::Office, FileKind::Clinical(UserId::new(Uuid::nil()))];
 
     fn schema(connection: &Connection) -> Vec<(String, Option<String>)> {
-        let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+        let mut statement = connection
+            .prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")
+            .unwrap();
+        statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     }
 
     #[test]
@@ -87,8 +98,12 @@ mod tests {
     #[test]
     fn every_migration_file_is_in_the_table() {
         for (kind, folder) in KINDS.into_iter().zip(["office", "clinical"]) {
-            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(folder);
-            let files = std::fs::read_dir(path).unwrap().filter(|entry| entry.as_ref().unwrap().path().extension().is_some());
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../migrations")
+                .join(folder);
+            let files = std::fs::read_dir(path)
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().path().extension().is_some());
             assert_eq!(files.count(), table(kind).len(), "{folder}");
         }
     }
@@ -104,7 +119,10 @@ mod tests {
                 assert_eq!(version(&stepped).unwrap(), step.version);
             }
             assert_eq!(schema(&fresh), schema(&stepped));
-            assert!(!migrate(&mut fresh, kind, newest(kind)).unwrap(), "a second time does nothing");
+            assert!(
+                !migrate(&mut fresh, kind, newest(kind)).unwrap(),
+                "a second time does nothing"
+            );
         }
     }
 

@@ -35,7 +35,9 @@ pub struct NoteHit {
 
 impl std::fmt::Debug for NoteHit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NoteHit").field("note", &self.note).finish_non_exhaustive()
+        f.debug_struct("NoteHit")
+            .field("note", &self.note)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,7 +54,11 @@ pub(crate) fn index(
     before: Option<&Document>,
     after: Option<&Document>,
 ) -> Result<(), StorageError> {
-    let text = |document: Option<&Document>| document.map(|document| searched_text(kind, document)).filter(|text| !text.is_empty());
+    let text = |document: Option<&Document>| {
+        document
+            .map(|document| searched_text(kind, document))
+            .filter(|text| !text.is_empty())
+    };
     let (before, after) = (text(before), text(after));
     if before == after {
         return Ok(());
@@ -60,12 +66,12 @@ pub(crate) fn index(
     if let Some(text) = before {
         connection
             .prepare_cached("INSERT INTO note_search (note_search, rowid, body, grams) VALUES ('delete', ?1, ?2, ?3)")?
-            .execute(params![row, text, hangul_bigrams(&text)])?;
+            .execute(params![row, text, grams(&text)])?;
     }
     if let Some(text) = after {
         connection
             .prepare_cached("INSERT INTO note_search (rowid, body, grams) VALUES (?1, ?2, ?3)")?
-            .execute(params![row, text, hangul_bigrams(&text)])?;
+            .execute(params![row, text, grams(&text)])?;
     }
     Ok(())
 }
@@ -93,6 +99,22 @@ pub(crate) fn bring_search_up_to_date(connection: &mut Connection, file: FileKin
     Ok(true)
 }
 
+fn grams(text: &str) -> String {
+    if text.is_ascii() {
+        String::new()
+    } else {
+        hangul_bigrams(text)
+    }
+}
+
+fn folded(word: &str) -> String {
+    if word.is_ascii() {
+        word.to_ascii_lowercase()
+    } else {
+        fold(word)
+    }
+}
+
 /// The text of a note or addendum as it is indexed, a line per section.
 fn searched_text(kind: &EntityKind, document: &Document) -> String {
     let text = written_text(kind, document);
@@ -103,18 +125,34 @@ fn written_text(kind: &EntityKind, document: &Document) -> String {
     if kind.as_str() == "addendum" {
         return document.text("body", "text").unwrap_or_default().to_owned();
     }
-    let sections = document.unit("body").and_then(|body| body.get("sections")).and_then(Value::as_object);
-    let mut texts: Vec<(&String, &str)> =
-        sections.into_iter().flatten().filter_map(|(name, text)| Some((name, text.as_str()?))).collect();
+    let sections = document
+        .unit("body")
+        .and_then(|body| body.get("sections"))
+        .and_then(Value::as_object);
+    let mut texts: Vec<(&String, &str)> = sections
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, text)| Some((name, text.as_str()?)))
+        .collect();
     texts.sort_unstable();
     texts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n")
 }
 
+/// Whether the last word may go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastWord {
+    Whole,
+    HalfTyped,
+}
+
 /// What was typed as an expression of the index; `None` when it has no letter or digit.
-fn expression(typed: &str) -> Option<String> {
+fn expression(typed: &str, last_word: LastWord) -> Option<String> {
     let folded = fold(typed);
-    let words: Vec<&str> =
-        folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).take(MOST_WORDS).collect();
+    let words: Vec<&str> = folded
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .take(MOST_WORDS)
+        .collect();
     let last = words.len().checked_sub(1)?;
     let terms = words.iter().enumerate().map(|(position, word)| {
         let grams = hangul_bigrams(word);
@@ -125,7 +163,7 @@ fn expression(typed: &str) -> Option<String> {
             format!("grams : ({})", pairs.join(" AND "))
         } else if !word.is_ascii() && syllables == 1 {
             format!("(body : \"{word}\" * OR grams : \"{word}\" *)")
-        } else if position == last {
+        } else if position == last && last_word == LastWord::HalfTyped {
             format!("body : \"{word}\" *")
         } else {
             format!("body : \"{word}\"")
@@ -136,14 +174,21 @@ fn expression(typed: &str) -> Option<String> {
 
 /// The words around the first one that contains one of the typed words.
 fn snippet(typed: &str, text: &str) -> String {
-    let wanted: Vec<String> = fold(typed).split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let wanted: Vec<String> = fold(typed)
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect();
     let words: Vec<&str> = text.split_whitespace().collect();
     let found = words.iter().position(|word| {
-        let word = fold(word);
+        let word = folded(word);
         wanted.iter().any(|wanted| word.contains(wanted.as_str()))
     });
     let middle = found.unwrap_or(0);
-    let (from, to) = (middle.saturating_sub(SNIPPET_WORDS), (middle + SNIPPET_WORDS + 1).min(words.len()));
+    let (from, to) = (
+        middle.saturating_sub(SNIPPET_WORDS),
+        (middle + SNIPPET_WORDS + 1).min(words.len()),
+    );
     let mut out = words[from..to].join(" ");
     if from > 0 {
         out.insert(0, '…');
@@ -155,20 +200,42 @@ fn snippet(typed: &str, text: &str) -> String {
 }
 
 impl ReadTx<'_> {
-    /// Notes that contain every word typed (the last one may be half typed; Korean words also inside compounds), the ones that came into
-    /// this file last first. An audit entry is due before anything is shown.
+    /// Notes that contain every word typed, Korean words also inside compounds; then those in which the last word goes on. Each kind begins
+    /// with the ones that came into this file last. An audit entry is due before anything is shown.
     ///
     /// # Errors
     /// [`StorageError`].
     pub fn search_notes(&self, typed: &str, limit: usize) -> Result<Vec<NoteHit>, StorageError> {
-        let Some(expression) = expression(typed) else { return Ok(Vec::new()) };
-        let found = self.entities(
-            "JOIN (SELECT rowid AS hit FROM note_search WHERE note_search MATCH ?1 ORDER BY rowid DESC LIMIT ?2)
-               ON hit = doc.row
-             ORDER BY doc.row DESC",
-            &[&expression, &i64::try_from(limit).unwrap_or(i64::MAX)],
-        )?;
-        Ok(found.iter().filter_map(|entity| hit(typed, entity)).collect())
+        let mut rows = self.matching(typed, LastWord::Whole, limit)?;
+        if rows.len() < limit {
+            for row in self.matching(typed, LastWord::HalfTyped, limit)? {
+                if rows.len() < limit && !rows.contains(&row) {
+                    rows.push(row);
+                }
+            }
+        }
+        let mut hits = Vec::with_capacity(rows.len());
+        for row in rows {
+            hits.extend(
+                self.entities("WHERE doc.row = ?1", &[&row])?
+                    .iter()
+                    .filter_map(|entity| hit(typed, entity)),
+            );
+        }
+        Ok(hits)
+    }
+
+    fn matching(&self, typed: &str, last_word: LastWord, limit: usize) -> Result<Vec<i64>, StorageError> {
+        let Some(expression) = expression(typed, last_word) else {
+            return Ok(Vec::new());
+        };
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT rowid FROM note_search WHERE note_search MATCH ?1 ORDER BY rowid DESC LIMIT ?2")?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        Ok(statement
+            .query_map(params![expression, limit], |row| row.get(0))?
+            .collect::<Result<_, _>>()?)
     }
 
     /// A client's notes, in the order in which they came into this file.
@@ -238,7 +305,10 @@ impl ReadTx<'_> {
     /// # Errors
     /// [`StorageError`].
     pub fn addenda_of(&self, note: EntityId) -> Result<Vec<Entity>, StorageError> {
-        self.entities("WHERE doc.note = ?1 AND NOT doc.deleted ORDER BY doc.row", &[&note.to_string()])
+        self.entities(
+            "WHERE doc.note = ?1 AND NOT doc.deleted ORDER BY doc.row",
+            &[&note.to_string()],
+        )
     }
 
     fn of_appointment(&self, kind: &str, appointment: EntityId) -> Result<Vec<Entity>, StorageError> {
@@ -272,12 +342,19 @@ mod tests {
             ("\"*():", None),
             ("sleep", Some("body : \"sleep\" *")),
             ("Panic attack", Some("body : \"panic\" AND body : \"attack\" *")),
-            ("a\" OR body:x", Some("body : \"a\" AND body : \"or\" AND body : \"body\" AND body : \"x\" *")),
+            (
+                "a\" OR body:x",
+                Some("body : \"a\" AND body : \"or\" AND body : \"body\" AND body : \"x\" *"),
+            ),
             ("불안장애", Some("grams : (\"불안\" AND \"안장\" AND \"장애\")")),
             ("약", Some("(body : \"약\" * OR grams : \"약\" *)")),
         ] {
-            assert_eq!(expression(typed).as_deref(), expected, "{typed}");
+            assert_eq!(expression(typed, LastWord::HalfTyped).as_deref(), expected, "{typed}");
         }
+        assert_eq!(
+            expression("sleep", LastWord::Whole).as_deref(),
+            Some("body : \"sleep\"")
+        );
     }
 
     #[test]
@@ -291,7 +368,11 @@ mod tests {
     #[test]
     fn printing_a_hit_shows_no_text() {
         let key = EntityKey::new("session_note", EntityId::new(uuid::Uuid::nil()));
-        let hit = NoteHit { note: key, client: ClientId::new(uuid::Uuid::nil()), snippet: "secret".to_owned() };
+        let hit = NoteHit {
+            note: key,
+            client: ClientId::new(uuid::Uuid::nil()),
+            snippet: "secret".to_owned(),
+        };
         assert!(!format!("{hit:?}").contains("secret"));
     }
 }

@@ -104,7 +104,11 @@ impl Store {
             return Err(CreateError::Exists);
         }
         let unfinished = with_suffix(path, ".unfinished");
-        for leftover in [unfinished.clone(), connect::log_path(&unfinished), with_suffix(&unfinished, "-shm")] {
+        for leftover in [
+            unfinished.clone(),
+            connect::log_path(&unfinished),
+            with_suffix(&unfinished, "-shm"),
+        ] {
             match fs::remove_file(&leftover) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(CreateError::Io(error)),
                 _ => {}
@@ -112,7 +116,9 @@ impl Store {
         }
         new_private_file(&unfinished).map_err(CreateError::Io)?;
         fill(&unfinished, key, identity, &entropy)?;
-        File::open(&unfinished).and_then(|file| file.sync_all()).map_err(CreateError::Io)?;
+        File::open(&unfinished)
+            .and_then(|file| file.sync_all())
+            .map_err(CreateError::Io)?;
         fs::rename(&unfinished, path).map_err(CreateError::Io)?;
         sync_folder(path).map_err(CreateError::Io)?;
         Ok(assemble(path, key, identity.kind, entropy)?)
@@ -196,10 +202,14 @@ fn check_sizes(path: &Path) -> Result<u64, OpenError> {
 
 fn check_content(probe: &Connection, path: &Path, log: u64, opening: &Opening<'_>) -> Result<(), OpenError> {
     let read = |error: rusqlite::Error| unreadable(error.into(), opening.proof);
-    let tables: i64 = probe.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(read)?;
+    let tables: i64 = probe
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(read)?;
     // From here on the key is proven by the file itself.
     let read = |error: rusqlite::Error| unreadable(error.into(), KeyProof::Proven);
-    let application: i32 = probe.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(read)?;
+    let application: i32 = probe
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(read)?;
     if tables == 0 {
         return Err(OpenError::Damaged(None));
     }
@@ -211,7 +221,9 @@ fn check_content(probe: &Connection, path: &Path, log: u64, opening: &Opening<'_
         return Err(OpenError::Newer { found, known });
     }
     if log == 0 {
-        let pages: i64 = probe.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(read)?;
+        let pages: i64 = probe
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .map_err(read)?;
         let length = fs::metadata(path).map_err(OpenError::Io)?.len();
         if pages.unsigned_abs() * PAGE != length {
             return Err(OpenError::Damaged(None));
@@ -232,9 +244,16 @@ fn check_head(probe: &Connection, meta: &Meta, opening: &Opening<'_>) -> Result<
     let head = audit::head(probe, meta.database).map_err(storage)?;
     match (opening.head)(&head) {
         HeadCheck::Unknown | HeadCheck::Same => Ok(()),
-        HeadCheck::Ahead { recorded_sequence, recorded_hash } => {
+        HeadCheck::Ahead {
+            recorded_sequence,
+            recorded_hash,
+        } => {
             let found = audit::hash_at(probe, recorded_sequence).map_err(storage)?;
-            if found == Some(recorded_hash) { Ok(()) } else { Err(OpenError::RolledBack) }
+            if found == Some(recorded_hash) {
+                Ok(())
+            } else {
+                Err(OpenError::RolledBack)
+            }
         }
         // A record that nobody with the key wrote cannot show that the file is fresh.
         HeadCheck::RolledBack { .. } | HeadCheck::Forged => Err(OpenError::RolledBack),
@@ -263,7 +282,9 @@ fn read_meta(connection: &Connection, kind: FileKind) -> Result<Option<Meta>, St
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
         .optional()?;
-    let Some((database, practice, device, owner)) = found else { return Ok(None) };
+    let Some((database, practice, device, owner)) = found else {
+        return Ok(None);
+    };
     if owner.map(|owner| UserId::new(Uuid::from_bytes(owner))) != kind.owner() {
         return Ok(None);
     }
@@ -276,8 +297,7 @@ fn read_meta(connection: &Connection, kind: FileKind) -> Result<Option<Meta>, St
 }
 
 fn unreadable(error: StorageError, proof: KeyProof) -> OpenError {
-    let is_not_a_database =
-        |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::NotADatabase);
+    let is_not_a_database = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::NotADatabase);
     match (error, proof) {
         (StorageError::Corrupt(error), KeyProof::Unproven) if is_not_a_database(&error) => OpenError::WrongKey,
         (error @ StorageError::Corrupt(_), _) => OpenError::Damaged(Some(error)),
@@ -305,7 +325,11 @@ fn new_private_file(path: &Path) -> io::Result<()> {
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if cfg!(unix) => {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            let folder = if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            };
             File::open(folder)?.sync_all()
         }
         _ => Ok(()),

@@ -78,12 +78,18 @@ pub(crate) struct Waits {
 
 /// The operations on one entity that are not contained in its base, oldest first.
 pub(crate) fn waits_on(connection: &Connection, key: &EntityKey) -> Result<Vec<Waits>, StorageError> {
-    let mut statement = connection
-        .prepare_cached("SELECT body, grp, state = 'new' FROM outbox WHERE type = ?1 AND id = ?2 ORDER BY place")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT body, grp, state = 'new' FROM outbox JOIN outbox_body USING (place)
+         WHERE type = ?1 AND id = ?2 ORDER BY place",
+    )?;
     let mut rows = statement.query(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
     let mut waits = Vec::new();
     while let Some(row) = rows.next()? {
-        waits.push(Waits { op: body(row, 0)?, grp: group_id(row, 1)?, is_new: row.get(2)? });
+        waits.push(Waits {
+            op: body(row, 0)?,
+            grp: group_id(row, 1)?,
+            is_new: row.get(2)?,
+        });
     }
     Ok(waits)
 }
@@ -116,18 +122,21 @@ pub(crate) fn append(connection: &Connection, group: &Group, sealed: bool, at: M
             at.0,
         ])?;
     let mut statement = connection.prepare_cached(
-        "INSERT INTO outbox (op_id, grp, mut, type, id, body, state, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'new', ?7)",
+        "INSERT INTO outbox (op_id, grp, mut, type, id, size, state, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'new', ?7)",
     )?;
+    let mut bodies = connection.prepare_cached("INSERT INTO outbox_body (place, body) VALUES (?1, ?2)")?;
     for (number, op) in (group.first_mut..).zip(&group.ops) {
+        let body = text(op)?;
         statement.execute(params![
             op.op_id.uuid().as_bytes(),
             group.grp.uuid().as_bytes(),
             number,
             op.key.kind.as_str(),
             op.key.id.uuid().as_bytes(),
-            text(op)?,
+            size(&body),
             at.0,
         ])?;
+        bodies.execute(params![connection.last_insert_rowid(), body])?;
     }
     Ok(())
 }
@@ -174,9 +183,16 @@ pub(crate) fn replace_unsent(
     op: &Op,
     sig: &str,
 ) -> Result<(), StorageError> {
+    let body = text(op)?;
+    let place: i64 = connection
+        .prepare_cached("UPDATE outbox SET op_id = ?2, size = ?3 WHERE op_id = ?1 AND state = 'new' RETURNING place")?
+        .query_row(
+            params![replaced.uuid().as_bytes(), op.op_id.uuid().as_bytes(), size(&body)],
+            |row| row.get(0),
+        )?;
     connection
-        .prepare_cached("UPDATE outbox SET op_id = ?2, body = ?3 WHERE op_id = ?1 AND state = 'new'")?
-        .execute(params![replaced.uuid().as_bytes(), op.op_id.uuid().as_bytes(), text(op)?])?;
+        .prepare_cached("UPDATE outbox_body SET body = ?2 WHERE place = ?1")?
+        .execute(params![place, body])?;
     connection
         .prepare_cached("UPDATE outbox_group SET sig = ?2 WHERE grp = ?1")?
         .execute(params![grp.uuid().as_bytes(), sig])?;
@@ -185,13 +201,16 @@ pub(crate) fn replace_unsent(
 
 /// Groups of which a pull up to a sequence number contains everything. A group goes as a whole: with one operation less its signature would
 /// not verify, should it ever be sent again.
-const CONTAINED: &str = "SELECT grp FROM (SELECT DISTINCT grp FROM outbox WHERE state = 'acked' AND ack_seq <= ?1) AS touched
+const CONTAINED: &str =
+    "SELECT grp FROM (SELECT DISTINCT grp FROM outbox WHERE state = 'acked' AND ack_seq <= ?1) AS touched
      WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.grp = touched.grp AND (state <> 'acked' OR ack_seq > ?1))";
 
 /// Forgets the acknowledged operations that a pull up to `seq` contains; gives the entities that they were about.
 pub(crate) fn release_up_to(connection: &Connection, seq: i64) -> Result<BTreeSet<EntityKey>, StorageError> {
-    let groups: Vec<[u8; 16]> =
-        connection.prepare_cached(CONTAINED)?.query_map([seq], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let groups: Vec<[u8; 16]> = connection
+        .prepare_cached(CONTAINED)?
+        .query_map([seq], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     let mut released = BTreeSet::new();
     for grp in groups {
         let mut statement = connection.prepare_cached("SELECT type, id FROM outbox WHERE grp = ?1")?;
@@ -199,15 +218,17 @@ pub(crate) fn release_up_to(connection: &Connection, seq: i64) -> Result<BTreeSe
         while let Some(row) = rows.next()? {
             released.insert(rows::key(row, 0)?);
         }
-        connection.prepare_cached("DELETE FROM outbox WHERE grp = ?1")?.execute([grp])?;
-        connection.prepare_cached("DELETE FROM outbox_group WHERE grp = ?1")?.execute([grp])?;
+        delete_group(connection, GroupId::new(Uuid::from_bytes(grp)))?;
     }
     Ok(released)
 }
 
 /// Acknowledged operations that no pull has brought back are sent again: the service may have lost them.
 pub(crate) fn send_unpulled_again(connection: &Connection) -> Result<(), StorageError> {
-    connection.execute("UPDATE outbox SET state = 'sent', ack_seq = NULL WHERE state = 'acked'", [])?;
+    connection.execute(
+        "UPDATE outbox SET state = 'sent', ack_seq = NULL WHERE state = 'acked'",
+        [],
+    )?;
     Ok(())
 }
 
@@ -220,7 +241,9 @@ pub(crate) fn show_again(
     let mut changed = Vec::new();
     for key in keys {
         // What was erased with its scope stays away, although an operation on it may still be on its way.
-        let Some(stored) = rows::load(connection, &key)? else { continue };
+        let Some(stored) = rows::load(connection, &key)? else {
+            continue;
+        };
         let mirror = stored.mirror();
         let ops = ops_on(connection, &key)?;
         if rows::settle(connection, file, &key, Some(&stored), mirror.as_ref(), &ops)? {
@@ -232,17 +255,27 @@ pub(crate) fn show_again(
 
 /// Takes unsent groups that touch any of `keys` out of the outbox, keeps them as refused and closes the gap in the numbers behind them. Their
 /// signatures stay valid, because they do not cover the sending replica's numbers.
-pub(crate) fn withdraw_unsent(connection: &Connection, keys: &BTreeSet<EntityKey>, at: Millis) -> Result<(), StorageError> {
+pub(crate) fn withdraw_unsent(
+    connection: &Connection,
+    keys: &BTreeSet<EntityKey>,
+    at: Millis,
+) -> Result<(), StorageError> {
     let mut groups = BTreeSet::new();
     for key in keys {
-        groups.extend(waits_on(connection, key)?.into_iter().filter(|waits| waits.is_new).map(|waits| waits.grp));
+        groups.extend(
+            waits_on(connection, key)?
+                .into_iter()
+                .filter(|waits| waits.is_new)
+                .map(|waits| waits.grp),
+        );
     }
     for grp in groups {
         if load_group(connection, grp)?.is_some_and(|stored| stored.all_new) {
             refuse(connection, grp, RefusedWhy::ScopeLeft, &[], at)?;
         }
     }
-    let sent: Option<i64> = connection.query_row("SELECT max(mut) FROM outbox WHERE state = 'sent'", [], |row| row.get(0))?;
+    let sent: Option<i64> =
+        connection.query_row("SELECT max(mut) FROM outbox WHERE state = 'sent'", [], |row| row.get(0))?;
     let known = state::get::<LastOp>(connection, Name::LastOp)?.map_or(0, |last| last.number);
     renumber(connection, "state = 'new'", sent.unwrap_or(0).max(known) + 1)
 }
@@ -258,7 +291,9 @@ fn renumber(connection: &Connection, which: &str, first: i64) -> Result<(), Stor
         .collect::<Result<_, _>>()?;
     let mut seen = BTreeSet::new();
     for (place, grp) in places {
-        connection.prepare_cached("UPDATE outbox SET mut = ?2 WHERE place = ?1")?.execute([place, next])?;
+        connection
+            .prepare_cached("UPDATE outbox SET mut = ?2 WHERE place = ?1")?
+            .execute([place, next])?;
         if seen.insert(grp) {
             connection
                 .prepare_cached("UPDATE outbox_group SET first_mut = ?2 WHERE grp = ?1")?
@@ -277,26 +312,43 @@ fn refuse(
     fields: &[FieldProblem],
     at: Millis,
 ) -> Result<BTreeSet<EntityKey>, StorageError> {
-    let Some(stored) = load_group(connection, grp)? else { return Ok(BTreeSet::new()) };
+    let Some(stored) = load_group(connection, grp)? else {
+        return Ok(BTreeSet::new());
+    };
     let keys = stored.group.ops.iter().map(|op| op.key.clone()).collect();
     connection
         .prepare_cached("INSERT OR REPLACE INTO refused (grp, at, why, fields, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![grp.uuid().as_bytes(), at.0, text(&why)?, text(&fields)?, text(&stored.group)?])?;
-    connection.prepare_cached("DELETE FROM outbox WHERE grp = ?1")?.execute([grp.uuid().as_bytes()])?;
-    connection.prepare_cached("DELETE FROM outbox_group WHERE grp = ?1")?.execute([grp.uuid().as_bytes()])?;
+        .execute(params![
+            grp.uuid().as_bytes(),
+            at.0,
+            text(&why)?,
+            text(&fields)?,
+            text(&stored.group)?
+        ])?;
+    delete_group(connection, grp)?;
     Ok(keys)
+}
+
+fn delete_group(connection: &Connection, grp: GroupId) -> Result<(), StorageError> {
+    for statement in [
+        "DELETE FROM outbox_body WHERE place IN (SELECT place FROM outbox WHERE grp = ?1)",
+        "DELETE FROM outbox WHERE grp = ?1",
+        "DELETE FROM outbox_group WHERE grp = ?1",
+    ] {
+        connection.prepare_cached(statement)?.execute([grp.uuid().as_bytes()])?;
+    }
+    Ok(())
 }
 
 /// Forgets a refused or held group for good; gives the entities that it was about.
 pub(crate) fn forget(connection: &Connection, grp: GroupId) -> Result<Vec<EntityKey>, StorageError> {
     let keys = refused_group(connection, grp)?.map(|group| group.ops.into_iter().map(|op| op.key).collect());
-    for statement in [
-        "DELETE FROM refused WHERE grp = ?1",
-        "DELETE FROM outbox_group WHERE grp = ?1 AND EXISTS (SELECT 1 FROM outbox WHERE grp = ?1 AND state = 'held')",
-        "DELETE FROM outbox WHERE grp = ?1 AND state = 'held'",
-    ] {
-        connection.prepare_cached(statement)?.execute([grp.uuid().as_bytes()])?;
+    if is_held(connection, grp)? {
+        delete_group(connection, grp)?;
     }
+    connection
+        .prepare_cached("DELETE FROM refused WHERE grp = ?1")?
+        .execute([grp.uuid().as_bytes()])?;
     Ok(keys.unwrap_or_default())
 }
 
@@ -309,10 +361,17 @@ pub(crate) fn refused_group(connection: &Connection, grp: GroupId) -> Result<Opt
     if let Some(body) = body {
         return from_text(&body).map(Some);
     }
-    let held: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM outbox WHERE grp = ?1 AND state = 'held')")?
-        .query_row([grp.uuid().as_bytes()], |row| row.get(0))?;
-    Ok(if held { load_group(connection, grp)?.map(|stored| stored.group) } else { None })
+    Ok(if is_held(connection, grp)? {
+        load_group(connection, grp)?.map(|stored| stored.group)
+    } else {
+        None
+    })
+}
+
+fn is_held(connection: &Connection, grp: GroupId) -> Result<bool, StorageError> {
+    let mut statement =
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM outbox WHERE grp = ?1 AND state = 'held')")?;
+    Ok(statement.query_row([grp.uuid().as_bytes()], |row| row.get(0))?)
 }
 
 impl ReadTx<'_> {
@@ -321,10 +380,14 @@ impl ReadTx<'_> {
     /// # Errors
     /// [`StorageError`].
     pub fn waiting(&self) -> Result<Waiting, StorageError> {
-        let mut statement =
-            self.connection().prepare_cached("SELECT count(*), min(at) FROM outbox WHERE state IN ('new', 'sent')")?;
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT count(*), min(at) FROM outbox WHERE state IN ('new', 'sent')")?;
         Ok(statement.query_row([], |row| {
-            Ok(Waiting { count: row.get::<_, i64>(0)?.unsigned_abs(), oldest: row.get::<_, Option<i64>>(1)?.map(Millis) })
+            Ok(Waiting {
+                count: row.get::<_, i64>(0)?.unsigned_abs(),
+                oldest: row.get::<_, Option<i64>>(1)?.map(Millis),
+            })
         })?)
     }
 
@@ -335,7 +398,8 @@ impl ReadTx<'_> {
     pub fn refused(&self) -> Result<Vec<RefusedGroup>, StorageError> {
         let connection = self.connection();
         let mut found = Vec::new();
-        let mut statement = connection.prepare_cached("SELECT grp, at, why, fields, body FROM refused ORDER BY at DESC")?;
+        let mut statement =
+            connection.prepare_cached("SELECT grp, at, why, fields, body FROM refused ORDER BY at DESC")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let group: Group = from_text(row.get_ref(4)?.as_str().unwrap_or_default())?;
@@ -355,7 +419,14 @@ impl ReadTx<'_> {
             let (grp, at) = (group_id(row, 0)?, Millis(row.get(1)?));
             if let Some(StoredGroup { group, .. }) = load_group(connection, grp)? {
                 let (actor, ops) = (group.actor, group.ops);
-                found.push(RefusedGroup { grp, at, why: RefusedWhy::Held, fields: Vec::new(), actor, ops });
+                found.push(RefusedGroup {
+                    grp,
+                    at,
+                    why: RefusedWhy::Held,
+                    fields: Vec::new(),
+                    actor,
+                    ops,
+                });
             }
         }
         Ok(found)
@@ -370,9 +441,8 @@ impl Store {
     /// [`StorageError`].
     pub fn next_groups(&self, max_ops: usize, max_bytes: usize) -> Result<Vec<Group>, StorageError> {
         self.transact(|connection| {
-            let mut waiting = connection.prepare_cached(
-                "SELECT grp, octet_length(body) + 100 FROM outbox WHERE state IN ('new', 'sent') ORDER BY place",
-            )?;
+            let mut waiting = connection
+                .prepare_cached("SELECT grp, size + 100 FROM outbox WHERE state IN ('new', 'sent') ORDER BY place")?;
             let mut rows = waiting.query([])?;
             let (mut chosen, mut ops, mut bytes): (Vec<GroupId>, usize, usize) = (Vec::new(), 0, 0);
             let mut whole = 0;
@@ -396,7 +466,8 @@ impl Store {
             for grp in chosen {
                 groups.extend(load_group(connection, grp)?.map(|stored| stored.group));
             }
-            let mut mark = connection.prepare_cached("UPDATE outbox SET state = 'sent' WHERE grp = ?1 AND state = 'new'")?;
+            let mut mark =
+                connection.prepare_cached("UPDATE outbox SET state = 'sent' WHERE grp = ?1 AND state = 'new'")?;
             for group in &groups {
                 mark.execute([group.grp.uuid().as_bytes()])?;
             }
@@ -414,8 +485,17 @@ impl Store {
             // An acknowledged operation is still shown as it was made; only refused and released ones change what is seen.
             let (mut taken, mut touched) = (BTreeSet::new(), BTreeSet::new());
             let mut refused: Vec<(GroupId, Vec<&OpResult>)> = Vec::new();
+            let mut last = state::get::<LastOp>(connection, Name::LastOp)?;
             for result in results {
-                let Some((grp, key)) = find(connection, result.op_id)? else { continue };
+                let Some((grp, key)) = find(connection, result.op_id)? else {
+                    continue;
+                };
+                if last.as_ref().is_none_or(|last: &LastOp| last.number < result.number) {
+                    last = Some(LastOp {
+                        number: result.number,
+                        op_id: result.op_id,
+                    });
+                }
                 if is_taken(result) {
                     connection
                         .prepare_cached("UPDATE outbox SET state = 'acked', ack_seq = ?2 WHERE op_id = ?1")?
@@ -436,15 +516,17 @@ impl Store {
                         .execute([grp.uuid().as_bytes()])?;
                     answer.held += ops;
                 } else {
-                    let own = results.iter().find(|result| result.why != Some(Refusal::Group)).or(results.first());
+                    let own = results
+                        .iter()
+                        .find(|result| result.why != Some(Refusal::Group))
+                        .or(results.first());
                     let why = RefusedWhy::Service(own.and_then(|result| result.why).unwrap_or(Refusal::Group));
                     let fields = own.map_or(&[][..], |result| &result.fields);
                     touched.extend(refuse(connection, grp, why, fields, at)?);
                     answer.refused += ops;
                 }
             }
-            if let Some(last) = results.last() {
-                let last = LastOp { number: last.number, op_id: last.op_id };
+            if let Some(last) = last {
                 state::put(connection, Name::LastOp, &last)?;
             }
             state::put(connection, Name::Epoch, &epoch)?;
@@ -494,7 +576,8 @@ fn find(connection: &Connection, op: OpId) -> Result<Option<(GroupId, EntityKey)
 }
 
 fn group_ops(connection: &Connection, grp: GroupId) -> Result<Vec<Op>, StorageError> {
-    let mut statement = connection.prepare_cached("SELECT body FROM outbox WHERE grp = ?1 ORDER BY place")?;
+    let mut statement = connection
+        .prepare_cached("SELECT body FROM outbox JOIN outbox_body USING (place) WHERE grp = ?1 ORDER BY place")?;
     let mut rows = statement.query([grp.uuid().as_bytes()])?;
     let mut ops = Vec::new();
     while let Some(row) = rows.next()? {
@@ -520,6 +603,10 @@ fn role(name: &str) -> Result<Role, StorageError> {
 
 fn text<T: Serialize>(value: &T) -> Result<String, StorageError> {
     serde_json::to_string(value).map_err(|_| StorageError::Unreadable("operation"))
+}
+
+fn size(body: &str) -> i64 {
+    i64::try_from(body.len()).unwrap_or(i64::MAX)
 }
 
 /// Reads what [`text`] wrote. The reader's own error could quote content and is dropped.
@@ -557,9 +644,11 @@ impl Touches {
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Everything, _) | (_, Self::Everything) => true,
-            (Self::Parts(mine), Self::Parts(theirs)) => {
-                mine.iter().any(|one| theirs.iter().any(|other| is_within(one, other) || is_within(other, one)))
-            }
+            (Self::Parts(mine), Self::Parts(theirs)) => mine.iter().any(|one| {
+                theirs
+                    .iter()
+                    .any(|other| is_within(one, other) || is_within(other, one))
+            }),
         }
     }
 
@@ -576,5 +665,6 @@ impl Touches {
 
 /// Whether `part` is `whole` or an element of it.
 fn is_within(part: &str, whole: &str) -> bool {
-    part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    part.strip_prefix(whole)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -45,7 +45,10 @@ impl ReadTx<'_> {
     /// # Errors
     /// [`StorageError`].
     pub fn certificates_of(&self, user: UserId) -> Result<Vec<Entity>, StorageError> {
-        self.entities("WHERE doc.holder = ?1 AND NOT doc.deleted ORDER BY doc.row", &[&user.to_string()])
+        self.entities(
+            "WHERE doc.holder = ?1 AND NOT doc.deleted ORDER BY doc.row",
+            &[&user.to_string()],
+        )
     }
 
     /// The conflicts of this file that nobody has settled.
@@ -61,8 +64,14 @@ impl ReadTx<'_> {
     /// # Errors
     /// [`StorageError`].
     pub fn conflicts_about(&self, key: &EntityKey) -> Result<Vec<Entity>, StorageError> {
-        let about = self.entities("WHERE doc.about = ?1 AND NOT doc.deleted ORDER BY doc.row", &[&key.id.to_string()])?;
-        Ok(about.into_iter().filter(|found| found.doc.text("about", "type") == Some(key.kind.as_str())).collect())
+        let about = self.entities(
+            "WHERE doc.about = ?1 AND NOT doc.deleted ORDER BY doc.row",
+            &[&key.id.to_string()],
+        )?;
+        Ok(about
+            .into_iter()
+            .filter(|found| found.doc.text("about", "type") == Some(key.kind.as_str()))
+            .collect())
     }
 
     /// Bookings that take the same time and that nobody has settled. Office file only.
@@ -83,7 +92,9 @@ impl ReadTx<'_> {
     pub fn clashes_of(&self, appointment: EntityId) -> Result<Vec<Entity>, StorageError> {
         let id = appointment.to_string();
         let takes_part = |clash: &Entity| {
-            ["placed", "contested"].iter().any(|side| clash.doc.text("pair", side) == Some(id.as_str()))
+            ["placed", "contested"]
+                .iter()
+                .any(|side| clash.doc.text("pair", side) == Some(id.as_str()))
         };
         Ok(self.open_clashes()?.into_iter().filter(takes_part).collect())
     }
@@ -96,6 +107,9 @@ impl ReadTx<'_> {
     }
 
     fn open(&self, kind: &str) -> Result<Vec<Entity>, StorageError> {
-        self.entities("WHERE doc.status = 'open' AND doc.type = ?1 AND NOT doc.deleted ORDER BY doc.row", &[&kind])
+        self.entities(
+            "WHERE doc.status = 'open' AND doc.type = ?1 AND NOT doc.deleted ORDER BY doc.row",
+            &[&kind],
+        )
     }
 }

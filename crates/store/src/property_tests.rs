@@ -31,7 +31,12 @@ enum Act {
     Void(u8),
     Restore(u8),
     Remote(u8, u8, u8),
-    Send { most: u8, accept: bool, lose_reply: bool, answered: u8 },
+    Send {
+        most: u8,
+        accept: bool,
+        lose_reply: bool,
+        answered: u8,
+    },
     Pull(u8),
     Resync,
     Reregister,
@@ -85,12 +90,19 @@ impl Service {
             assert_eq!(group.first_mut, self.last_mut + 1, "numbers have a gap");
             self.last_mut = group.next_mut() - 1;
         }
-        (group.first_mut..).zip(&group.ops).map(|(number, op)| self.decide(number, op, accept)).collect()
+        (group.first_mut..)
+            .zip(&group.ops)
+            .map(|(number, op)| self.decide(number, op, accept))
+            .collect()
     }
 
     fn decide(&mut self, number: i64, op: &Op, accept: bool) -> OpResult {
         if let Some(earlier) = self.receipts.get(&op.op_id) {
-            return OpResult { number, st: Outcome::Duplicate, ..earlier.clone() };
+            return OpResult {
+                number,
+                st: Outcome::Duplicate,
+                ..earlier.clone()
+            };
         }
         let row = self.rows.get(&op.key).map(|row| row.2.clone());
         let state = rebase(row, [op]).filter(|_| accept);
@@ -98,7 +110,16 @@ impl Service {
             Some(state) => (Outcome::Applied, None, self.touch(&op.key, state)),
             None => (Outcome::Rejected, Some(Refusal::Forbidden), (0, 0)),
         };
-        let result = OpResult { number, op_id: op.op_id, st, rev, seq, opened: Vec::new(), why, fields: Vec::new() };
+        let result = OpResult {
+            number,
+            op_id: op.op_id,
+            st,
+            rev,
+            seq,
+            opened: Vec::new(),
+            why,
+            fields: Vec::new(),
+        };
         self.receipts.insert(op.op_id, result.clone());
         result
     }
@@ -106,18 +127,38 @@ impl Service {
     fn wire(&self, key: &EntityKey) -> WireRow {
         let (rev, seq, state) = &self.rows[key];
         WireRow {
-            key: key.clone(), rev: *rev, seq: *seq, del: state.deleted, sv: 1, min_writer: 0, scope: Scope::Office,
-            u: BTreeMap::new(), doc: state.doc.clone(),
+            key: key.clone(),
+            rev: *rev,
+            seq: *seq,
+            del: state.deleted,
+            sv: 1,
+            min_writer: 0,
+            scope: Scope::Office,
+            u: BTreeMap::new(),
+            doc: state.doc.clone(),
         }
     }
 
     fn page(&self, after: i64, most: usize) -> (Vec<WireRow>, Cursor) {
-        let mut rows: Vec<WireRow> = self.rows.keys().map(|key| self.wire(key)).filter(|row| row.seq > after).collect();
+        let mut rows: Vec<WireRow> = self
+            .rows
+            .keys()
+            .map(|key| self.wire(key))
+            .filter(|row| row.seq > after)
+            .collect();
         rows.sort_by_key(|row| row.seq);
         let more = rows.len() > most;
         rows.truncate(most);
         let seq = if more { rows.last().unwrap().seq } else { self.head };
-        (rows, Cursor { epoch: "e".to_owned(), seq, chain: String::new(), scopes: String::new() })
+        (
+            rows,
+            Cursor {
+                epoch: "e".to_owned(),
+                seq,
+                chain: String::new(),
+                scopes: String::new(),
+            },
+        )
     }
 }
 
@@ -144,7 +185,13 @@ impl Device {
         };
         let store = Store::create(&folder.path().join("office.db"), &key, &identity, Entropy::seeded(1)).unwrap();
         Self {
-            folder, key, signing: SigningKey::from_seed(&[4; 32]), store: Some(store), clock: 0, seen_sent: HashMap::new(), bases: HashMap::new(),
+            folder,
+            key,
+            signing: SigningKey::from_seed(&[4; 32]),
+            store: Some(store),
+            clock: 0,
+            seen_sent: HashMap::new(),
+            bases: HashMap::new(),
         }
     }
 
@@ -154,8 +201,15 @@ impl Device {
 
     fn write(&mut self, body: impl FnOnce(&mut crate::WriteTx<'_>) -> Result<(), WriteError>) {
         self.clock += 1;
-        let author = Author { user: UserId::new(Uuid::from_u128(5)), role: Role::Therapist, signing: &self.signing };
-        let action = Action { name: "test", at: Millis(self.clock) };
+        let author = Author {
+            user: UserId::new(Uuid::from_u128(5)),
+            role: Role::Therapist,
+            signing: &self.signing,
+        };
+        let action = Action {
+            name: "test",
+            at: Millis(self.clock),
+        };
         match self.store().write(&author, action, body) {
             Ok(_) => {}
             Err(error) => assert!(error.is_refusal(), "{error:?}"),
@@ -165,7 +219,11 @@ impl Device {
     fn reopen(&mut self) {
         self.store = None;
         let check = |_: &caseload_vault::heads::Head| caseload_vault::heads::HeadCheck::Unknown;
-        let opening = crate::Opening { kind: FileKind::Office, proof: crate::KeyProof::Proven, head: &check };
+        let opening = crate::Opening {
+            kind: FileKind::Office,
+            proof: crate::KeyProof::Proven,
+            head: &check,
+        };
         let entropy = Entropy::seeded(self.clock.unsigned_abs() + 100);
         self.store = Some(Store::open(&self.folder.path().join("office.db"), &self.key, &opening, entropy).unwrap());
     }
@@ -178,7 +236,10 @@ impl Device {
         }
         for group in &groups {
             let signature: Signature = serde_json::from_value(json!(group.sig)).unwrap();
-            self.signing.public().verify(&group.signing_bytes(PRACTICE).unwrap(), &signature).unwrap();
+            self.signing
+                .public()
+                .verify(&group.signing_bytes(PRACTICE).unwrap(), &signature)
+                .unwrap();
         }
         groups
     }
@@ -199,7 +260,10 @@ impl Device {
                     for (position, later) in ops.iter().enumerate() {
                         for earlier in &ops[..position] {
                             let hides = outbox::touches(earlier).overlaps(&outbox::touches(later));
-                            assert!(!hides || later.base_rev <= earlier.base_rev, "a base beyond what was seen");
+                            assert!(
+                                !hides || later.base_rev <= earlier.base_rev,
+                                "a base beyond what was seen"
+                            );
                         }
                     }
                     let stored = rows::load(reads.connection(), &key)?;
@@ -218,7 +282,10 @@ impl Device {
 }
 
 fn key(entity: u8) -> EntityKey {
-    EntityKey::new("client", ClientId::new(Uuid::from_u128(100 + u128::from(entity))).entity())
+    EntityKey::new(
+        "client",
+        ClientId::new(Uuid::from_u128(100 + u128::from(entity))).entity(),
+    )
 }
 
 fn client(n: u8) -> Document {
@@ -233,7 +300,10 @@ fn patch(unit: u8, value: u8) -> Map<String, Value> {
         0 => ("phone", json!({"raw": value.to_string()})),
         1 => ("email", json!({"value": value})),
         2 => ("future", if value == 0 { Value::Null } else { json!([value]) }),
-        _ => ("status", json!({"state": if value % 2 == 0 { "active" } else { "closed" }})),
+        _ => (
+            "status",
+            json!({"state": if value.is_multiple_of(2) { "active" } else { "closed" }}),
+        ),
     };
     Map::from_iter([(unit.to_owned(), value)])
 }
@@ -270,7 +340,12 @@ fn perform(act: Act, device: &mut Device, service: &mut Service, replicas: &mut 
                 service.touch(&key(e), state);
             }
         }
-        Act::Send { most, accept, lose_reply, answered } => {
+        Act::Send {
+            most,
+            accept,
+            lose_reply,
+            answered,
+        } => {
             let groups = device.send(usize::from(most));
             let mut results = service.push(&groups, accept);
             if !lose_reply {
@@ -279,7 +354,12 @@ fn perform(act: Act, device: &mut Device, service: &mut Service, replicas: &mut 
             }
         }
         Act::Pull(most) => {
-            let after = device.store().sync_state().unwrap().cursor.map_or(0, |cursor| cursor.seq);
+            let after = device
+                .store()
+                .sync_state()
+                .unwrap()
+                .cursor
+                .map_or(0, |cursor| cursor.seq);
             let (rows, cursor) = service.page(after, usize::from(most));
             device.store().apply_page(&rows, &cursor).unwrap();
         }
@@ -288,12 +368,18 @@ fn perform(act: Act, device: &mut Device, service: &mut Service, replicas: &mut 
             let rows: Vec<WireRow> = service.rows.keys().map(|key| service.wire(key)).collect();
             device.store().apply_snapshot_page(&rows).unwrap();
             let seen = service.rows.keys().cloned().collect();
-            device.store().finish_snapshot(Scope::Office, &seen, Removal::Confirmed).unwrap();
+            device
+                .store()
+                .finish_snapshot(Scope::Office, &seen, Removal::Confirmed)
+                .unwrap();
             device.store().set_cursor(&service.page(0, usize::MAX).1).unwrap();
         }
         Act::Reregister => {
             *replicas += 1;
-            device.store().reregister(ReplicaId::new(Uuid::from_u128(*replicas)), 2).unwrap();
+            device
+                .store()
+                .reregister(ReplicaId::new(Uuid::from_u128(*replicas)), 2)
+                .unwrap();
             service.last_mut = 0;
         }
         Act::Reopen => device.reopen(),
@@ -310,7 +396,12 @@ fn come_to_rest(device: &mut Device, service: &mut Service) {
         device.store().acknowledge(&results, "e", Millis(device.clock)).unwrap();
         device.check();
     }
-    let after = device.store().sync_state().unwrap().cursor.map_or(0, |cursor| cursor.seq);
+    let after = device
+        .store()
+        .sync_state()
+        .unwrap()
+        .cursor
+        .map_or(0, |cursor| cursor.seq);
     let (rows, cursor) = service.page(after, usize::MAX);
     device.store().apply_page(&rows, &cursor).unwrap();
     device.check();
@@ -320,9 +411,21 @@ fn come_to_rest(device: &mut Device, service: &mut Service) {
             assert!(outbox::is_empty(reads.connection())?, "everything ends in an answer");
             let shown: BTreeMap<EntityKey, Working> = (0..ENTITIES)
                 .filter_map(|e| reads.get(&key(e)).unwrap())
-                .map(|entity| (entity.key, Working { doc: entity.doc, deleted: entity.deleted }))
+                .map(|entity| {
+                    (
+                        entity.key,
+                        Working {
+                            doc: entity.doc,
+                            deleted: entity.deleted,
+                        },
+                    )
+                })
                 .collect();
-            let held = service.rows.iter().map(|(key, row)| (key.clone(), row.2.clone())).collect();
+            let held = service
+                .rows
+                .iter()
+                .map(|(key, row)| (key.clone(), row.2.clone()))
+                .collect();
             assert_eq!(shown, held, "both ends are equal");
             Ok::<_, crate::StorageError>(())
         })
@@ -332,7 +435,11 @@ fn come_to_rest(device: &mut Device, service: &mut Service) {
 
 #[test]
 fn what_is_shown_is_always_the_services_version_with_what_waits_replayed() {
-    let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: 96,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     runner
         .run(&acts(), |acts| {

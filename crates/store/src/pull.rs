@@ -104,7 +104,10 @@ impl Store {
             let held = mirrored(connection, scope)?;
             let gone: Vec<EntityKey> = held.iter().filter(|key| !seen.contains(key)).cloned().collect();
             if removal == Removal::AtMostAFifth && gone.len() * 5 > held.len() {
-                return Err(ApplyError::TooManyRemovals { gone: gone.len(), of: held.len() });
+                return Err(ApplyError::TooManyRemovals {
+                    gone: gone.len(),
+                    of: held.len(),
+                });
             }
             self.remove_mirrored(connection, &gone)?;
             let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
@@ -158,7 +161,12 @@ impl Store {
         })
     }
 
-    fn move_to(&self, connection: &Connection, cursor: &Cursor, page: &[WireRow]) -> Result<Vec<EntityKey>, ApplyError> {
+    fn move_to(
+        &self,
+        connection: &Connection,
+        cursor: &Cursor,
+        page: &[WireRow],
+    ) -> Result<Vec<EntityKey>, ApplyError> {
         // First, so that a row that comes back as it was sent is not rebuilt twice.
         let mut released = outbox::release_up_to(connection, cursor.seq)?;
         let changed = self.adopt(connection, page, Adopt::Newer)?;
@@ -181,7 +189,9 @@ impl Store {
                 return Err(ApplyError::ForeignScope);
             }
             let stored = rows::load(connection, &row.key)?;
-            let is_older = stored.as_ref().is_some_and(|stored| which == Adopt::Newer && row.rev <= stored.rev);
+            let is_older = stored
+                .as_ref()
+                .is_some_and(|stored| which == Adopt::Newer && row.rev <= stored.rev);
             let mirror = match &stored {
                 Some(stored) if is_older => stored.mirror(),
                 _ => Some(Mirror::of_wire(row).ok_or(ApplyError::NotCanonical)?),
@@ -190,8 +200,19 @@ impl Store {
             if is_older && !may_wait && stored.as_ref().is_some_and(|stored| stored.base.is_none()) {
                 continue;
             }
-            let ops = if may_wait { outbox::ops_on(connection, &row.key)? } else { Vec::new() };
-            if rows::settle(connection, self.kind(), &row.key, stored.as_ref(), mirror.as_ref(), &ops)? {
+            let ops = if may_wait {
+                outbox::ops_on(connection, &row.key)?
+            } else {
+                Vec::new()
+            };
+            if rows::settle(
+                connection,
+                self.kind(),
+                &row.key,
+                stored.as_ref(),
+                mirror.as_ref(),
+                &ops,
+            )? {
                 changed.push(row.key.clone());
             }
         }
@@ -209,7 +230,11 @@ impl Store {
 }
 
 fn mirrored(connection: &Connection, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {
-    keys(connection, "SELECT type, id FROM doc WHERE scope = ?1 AND rev > 0", scope)
+    keys(
+        connection,
+        "SELECT type, id FROM doc WHERE scope = ?1 AND rev > 0",
+        scope,
+    )
 }
 
 fn of_scope(connection: &Connection, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {

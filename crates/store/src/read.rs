@@ -48,7 +48,14 @@ impl<'a> ReadTx<'a> {
     /// [`StorageError`].
     pub fn base(&self, key: &EntityKey) -> Result<Option<Working>, StorageError> {
         let mirror = rows::load(self.connection, key)?.as_ref().and_then(Stored::mirror);
-        mirror.map(|mirror| Ok(Working { doc: rows::parse(mirror.text.as_bytes())?, deleted: mirror.deleted })).transpose()
+        mirror
+            .map(|mirror| {
+                Ok(Working {
+                    doc: rows::parse(mirror.text.as_bytes())?,
+                    deleted: mirror.deleted,
+                })
+            })
+            .transpose()
     }
 
     /// The revisions at which the service last changed each unit of an entity.
@@ -56,7 +63,9 @@ impl<'a> ReadTx<'a> {
     /// # Errors
     /// [`StorageError`].
     pub fn unit_revs(&self, key: &EntityKey) -> Result<BTreeMap<String, i64>, StorageError> {
-        let mut statement = self.connection.prepare_cached("SELECT units FROM doc WHERE type = ?1 AND id = ?2")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT units FROM doc WHERE type = ?1 AND id = ?2")?;
         let text: Option<String> = statement
             .query_row(params![key.kind.as_str(), key.id.uuid().as_bytes()], |row| row.get(0))
             .optional()?;
@@ -76,7 +85,9 @@ impl<'a> ReadTx<'a> {
 
     /// The entities that the rest of a statement selects; `tail` is a fixed text.
     pub(crate) fn entities(&self, tail: &str, values: &[&dyn ToSql]) -> Result<Vec<Entity>, StorageError> {
-        let mut statement = self.connection.prepare_cached(&format!("SELECT {ENTITY} FROM doc {tail}"))?;
+        let mut statement = self
+            .connection
+            .prepare_cached(&format!("SELECT {ENTITY} FROM doc {tail}"))?;
         let mut rows = statement.query(values)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

@@ -150,7 +150,10 @@ impl Stored {
     }
 
     pub(crate) fn working(&self) -> Result<Working, StorageError> {
-        Ok(Working { doc: parse(self.text.as_bytes())?, deleted: self.deleted })
+        Ok(Working {
+            doc: parse(self.text.as_bytes())?,
+            deleted: self.deleted,
+        })
     }
 }
 
@@ -181,7 +184,14 @@ pub(crate) fn load(connection: &Connection, key: &EntityKey) -> Result<Option<St
             ))
         })
         .optional()?;
-    found.map(|(stored, text)| Ok(Stored { scope: scope(&text)?, ..stored })).transpose()
+    found
+        .map(|(stored, text)| {
+            Ok(Stored {
+                scope: scope(&text)?,
+                ..stored
+            })
+        })
+        .transpose()
 }
 
 /// Makes a row for an entity that the service does not have yet.
@@ -191,18 +201,29 @@ pub(crate) fn insert_local(
     key: &EntityKey,
     new: &LocalRow<'_>,
 ) -> Result<(), StorageError> {
-    let row = insert(connection, key, &NewRow {
-        rev: 0,
-        seq: 0,
-        deleted: new.deleted,
-        sv: new.sv,
-        min_writer: 0,
-        scope: new.scope,
-        units: "{}",
-        text: new.text,
-        base: None,
-    })?;
-    projections::refresh(connection, file, row, &key.kind, None, (!new.deleted).then_some(new.doc))
+    let row = insert(
+        connection,
+        key,
+        &NewRow {
+            rev: 0,
+            seq: 0,
+            deleted: new.deleted,
+            sv: new.sv,
+            min_writer: 0,
+            scope: new.scope,
+            units: "{}",
+            text: new.text,
+            base: None,
+        },
+    )?;
+    projections::refresh(
+        connection,
+        file,
+        row,
+        &key.kind,
+        None,
+        (!new.deleted).then_some(new.doc),
+    )
 }
 
 /// A row that the service does not have yet.
@@ -226,7 +247,9 @@ pub(crate) fn update_local(
 ) -> Result<(), StorageError> {
     if stored.rev > 0 && stored.base.is_none() {
         connection
-            .prepare_cached("UPDATE doc SET base_doc = doc, base_deleted = deleted, doc = ?2, deleted = ?3 WHERE row = ?1")?
+            .prepare_cached(
+                "UPDATE doc SET base_doc = doc, base_deleted = deleted, doc = ?2, deleted = ?3 WHERE row = ?1",
+            )?
             .execute(params![stored.row, text, after.deleted])?;
     } else {
         connection
@@ -252,7 +275,12 @@ pub(crate) fn settle(
     }
 }
 
-fn insert_mirror(connection: &Connection, file: FileKind, key: &EntityKey, mirror: &Mirror) -> Result<(), StorageError> {
+fn insert_mirror(
+    connection: &Connection,
+    file: FileKind,
+    key: &EntityKey,
+    mirror: &Mirror,
+) -> Result<(), StorageError> {
     let row = insert(connection, key, &NewRow::of(mirror, mirror.deleted, &mirror.text, None))?;
     if projections::has_any(file, &key.kind) && !mirror.deleted {
         projections::refresh(connection, file, row, &key.kind, None, Some(&mirror.document()?))?;
@@ -269,9 +297,19 @@ fn show_mirror(
     mirror: &Mirror,
 ) -> Result<bool, StorageError> {
     let same_content = stored.text == mirror.text && stored.deleted == mirror.deleted;
-    update(connection, stored.row, &NewRow::of(mirror, mirror.deleted, &mirror.text, None))?;
+    update(
+        connection,
+        stored.row,
+        &NewRow::of(mirror, mirror.deleted, &mirror.text, None),
+    )?;
     if !same_content && projections::has_any(file, &key.kind) {
-        let (before, after) = (stored.working()?, Working { doc: mirror.document()?, deleted: mirror.deleted });
+        let (before, after) = (
+            stored.working()?,
+            Working {
+                doc: mirror.document()?,
+                deleted: mirror.deleted,
+            },
+        );
         projections::refresh(connection, file, stored.row, &key.kind, shown(&before), shown(&after))?;
     }
     Ok(!same_content || stored.rev != mirror.rev || stored.seq != mirror.seq || stored.base.is_some())
@@ -286,7 +324,12 @@ fn replay(
     ops: &[Op],
 ) -> Result<bool, StorageError> {
     let base = mirror
-        .map(|mirror| Ok::<_, StorageError>(Working { doc: mirror.document()?, deleted: mirror.deleted }))
+        .map(|mirror| {
+            Ok::<_, StorageError>(Working {
+                doc: mirror.document()?,
+                deleted: mirror.deleted,
+            })
+        })
         .transpose()?;
     let before = stored.map(Stored::working).transpose()?;
     let Some(after) = rebase(base, ops) else {
@@ -294,8 +337,12 @@ fn replay(
         return erase(connection, file, key, stored).map(|()| true);
     };
     let text = canonical_text(&after.doc).ok_or(StorageError::Unreadable("document"))?;
-    let base = mirror.map(|mirror| (mirror.text.as_str(), mirror.deleted)).filter(|_| !ops.is_empty());
-    let scope = mirror.map(|mirror| mirror.scope).or_else(|| stored.map(|stored| stored.scope));
+    let base = mirror
+        .map(|mirror| (mirror.text.as_str(), mirror.deleted))
+        .filter(|_| !ops.is_empty());
+    let scope = mirror
+        .map(|mirror| mirror.scope)
+        .or_else(|| stored.map(|stored| stored.scope));
     let scope = scope
         .or_else(|| caseload_domain::registry::find(&key.kind)?.scope_of(&after.doc))
         .ok_or(StorageError::Unreadable("scope"))?;
@@ -315,17 +362,32 @@ fn replay(
         Some(stored) => update(connection, stored.row, &new).map(|()| stored.row)?,
         None => insert(connection, key, &new)?,
     };
-    projections::refresh(connection, file, row, &key.kind, before.as_ref().and_then(shown), shown(&after))?;
-    Ok(before.as_ref() != Some(&after) || stored.is_some_and(|stored| Some(stored.rev) != mirror.map(|mirror| mirror.rev)))
+    projections::refresh(
+        connection,
+        file,
+        row,
+        &key.kind,
+        before.as_ref().and_then(shown),
+        shown(&after),
+    )?;
+    Ok(before.as_ref() != Some(&after)
+        || stored.is_some_and(|stored| Some(stored.rev) != mirror.map(|mirror| mirror.rev)))
 }
 
 /// Removes a row; with `secure_delete` its bytes are overwritten.
-pub(crate) fn erase(connection: &Connection, file: FileKind, key: &EntityKey, stored: &Stored) -> Result<(), StorageError> {
+pub(crate) fn erase(
+    connection: &Connection,
+    file: FileKind,
+    key: &EntityKey,
+    stored: &Stored,
+) -> Result<(), StorageError> {
     if projections::has_any(file, &key.kind) {
         let before = stored.working()?;
         projections::refresh(connection, file, stored.row, &key.kind, shown(&before), None)?;
     }
-    connection.prepare_cached("DELETE FROM doc WHERE row = ?1")?.execute([stored.row])?;
+    connection
+        .prepare_cached("DELETE FROM doc WHERE row = ?1")?
+        .execute([stored.row])?;
     Ok(())
 }
 

@@ -96,9 +96,13 @@ fn text(connection: &Connection, name: &str) -> Result<Option<String>, StorageEr
 fn set_text(connection: &Connection, name: &str, value: Option<&str>) -> Result<(), StorageError> {
     match value {
         Some(value) => connection
-            .prepare_cached("INSERT INTO state (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")?
+            .prepare_cached(
+                "INSERT INTO state (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+            )?
             .execute([name, value])?,
-        None => connection.prepare_cached("DELETE FROM state WHERE name = ?1")?.execute([name])?,
+        None => connection
+            .prepare_cached("DELETE FROM state WHERE name = ?1")?
+            .execute([name])?,
     };
     Ok(())
 }

@@ -46,7 +46,9 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("kind", &self.meta.kind).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("kind", &self.meta.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,10 +114,28 @@ impl Store {
     ///
     /// # Errors
     /// [`StorageError`]; then nothing may be shown.
-    pub fn record(&self, user: UserId, role: Role, action: Action, objects: &[EntityKey]) -> Result<Head, StorageError> {
-        let touched: Vec<Touched> =
-            objects.iter().map(|key| Touched { key: key.clone(), before: None, after: None }).collect();
-        let entry = Entry { action, user, role, group: None, touched: &touched };
+    pub fn record(
+        &self,
+        user: UserId,
+        role: Role,
+        action: Action,
+        objects: &[EntityKey],
+    ) -> Result<Head, StorageError> {
+        let touched: Vec<Touched> = objects
+            .iter()
+            .map(|key| Touched {
+                key: key.clone(),
+                before: None,
+                after: None,
+            })
+            .collect();
+        let entry = Entry {
+            action,
+            user,
+            role,
+            group: None,
+            touched: &touched,
+        };
         self.transact(|connection| audit::append_in_tx(connection, self.meta.database, &entry))
     }
 
@@ -219,7 +239,11 @@ impl Store {
     }
 
     fn usable(&self) -> Result<(), StorageError> {
-        if self.failed.load(Ordering::Acquire) { Err(StorageError::Failed) } else { Ok(()) }
+        if self.failed.load(Ordering::Acquire) {
+            Err(StorageError::Failed)
+        } else {
+            Ok(())
+        }
     }
 
     fn note(&self, error: StorageError) -> StorageError {

@@ -228,7 +228,14 @@ impl<'a> WriteTx<'a> {
             document.set(SALT, Value::from(hex(&self.entropy.bytes::<16>())));
         }
         let units = document.units().clone();
-        self.change(OpKind::Create, key, Change { units, ..Change::default() })
+        self.change(
+            OpKind::Create,
+            key,
+            Change {
+                units,
+                ..Change::default()
+            },
+        )
     }
 
     /// Creates an entity with a new id, which is answered.
@@ -246,7 +253,14 @@ impl<'a> WriteTx<'a> {
     /// # Errors
     /// [`WriteError`].
     pub fn patch(&mut self, key: &EntityKey, units: Map<String, Value>) -> Result<(), WriteError> {
-        self.change(OpKind::Patch, key, Change { units, ..Change::default() })
+        self.change(
+            OpKind::Patch,
+            key,
+            Change {
+                units,
+                ..Change::default()
+            },
+        )
     }
 
     /// Replaces one unit; `null` removes it.
@@ -272,7 +286,14 @@ impl<'a> WriteTx<'a> {
     /// [`WriteError`].
     pub fn add_element(&mut self, key: &EntityKey, unit: &str, element: &str, value: Value) -> Result<(), WriteError> {
         let add = BTreeMap::from([(unit.to_owned(), Map::from_iter([(element.to_owned(), value)]))]);
-        self.change(OpKind::Patch, key, Change { add, ..Change::default() })
+        self.change(
+            OpKind::Patch,
+            key,
+            Change {
+                add,
+                ..Change::default()
+            },
+        )
     }
 
     /// Removes an element of a set.
@@ -281,7 +302,14 @@ impl<'a> WriteTx<'a> {
     /// [`WriteError`].
     pub fn remove_element(&mut self, key: &EntityKey, unit: &str, element: &str) -> Result<(), WriteError> {
         let remove = BTreeMap::from([(unit.to_owned(), vec![element.to_owned()])]);
-        self.change(OpKind::Patch, key, Change { remove, ..Change::default() })
+        self.change(
+            OpKind::Patch,
+            key,
+            Change {
+                remove,
+                ..Change::default()
+            },
+        )
     }
 
     /// Makes an entity void. Its content stays.
@@ -289,7 +317,14 @@ impl<'a> WriteTx<'a> {
     /// # Errors
     /// [`WriteError`].
     pub fn void(&mut self, key: &EntityKey, reason: &str) -> Result<(), WriteError> {
-        self.change(OpKind::Void, key, Change { reason: Some(reason.to_owned()), ..Change::default() })
+        self.change(
+            OpKind::Void,
+            key,
+            Change {
+                reason: Some(reason.to_owned()),
+                ..Change::default()
+            },
+        )
     }
 
     /// Takes a void back.
@@ -306,7 +341,14 @@ impl<'a> WriteTx<'a> {
     /// [`WriteError`].
     pub fn settle(&mut self, conflict: &EntityKey, choice: Value) -> Result<(), WriteError> {
         let units = Map::from_iter([("choice".to_owned(), choice)]);
-        self.change(OpKind::Settle, conflict, Change { units, ..Change::default() })
+        self.change(
+            OpKind::Settle,
+            conflict,
+            Change {
+                units,
+                ..Change::default()
+            },
+        )
     }
 
     /// Books in spite of an overlap.
@@ -316,7 +358,11 @@ impl<'a> WriteTx<'a> {
     pub fn override_booking(&mut self, appointment: &EntityKey, reason: &str) -> Result<(), WriteError> {
         let shown = json!({"reason": reason, "by": self.author.user, "at": self.action.at});
         let units = Map::from_iter([("override".to_owned(), shown)]);
-        let change = Change { units, reason: Some(reason.to_owned()), ..Change::default() };
+        let change = Change {
+            units,
+            reason: Some(reason.to_owned()),
+            ..Change::default()
+        };
         self.change(OpKind::Override, appointment, change)
     }
 
@@ -336,8 +382,26 @@ impl<'a> WriteTx<'a> {
         let group = outbox::refused_group(self.reads.connection(), grp)?.ok_or(WriteError::Missing)?;
         self.discard(grp)?;
         for op in group.ops {
-            let Op { kind, key, units, add, remove, reason, .. } = op;
-            self.change(kind, &key, Change { units, add, remove, reason, op_id: None })?;
+            let Op {
+                kind,
+                key,
+                units,
+                add,
+                remove,
+                reason,
+                ..
+            } = op;
+            self.change(
+                kind,
+                &key,
+                Change {
+                    units,
+                    add,
+                    remove,
+                    reason,
+                    op_id: None,
+                },
+            )?;
         }
         Ok(())
     }
@@ -357,9 +421,22 @@ impl<'a> WriteTx<'a> {
     }
 
     /// A patch whose operation id is fixed, so that doing it again changes nothing anywhere.
-    pub(crate) fn patch_as(&mut self, op_id: OpId, key: &EntityKey, units: Map<String, Value>) -> Result<(), WriteError> {
+    pub(crate) fn patch_as(
+        &mut self,
+        op_id: OpId,
+        key: &EntityKey,
+        units: Map<String, Value>,
+    ) -> Result<(), WriteError> {
         self.sealed = true;
-        self.change(OpKind::Patch, key, Change { units, op_id: Some(op_id), ..Change::default() })
+        self.change(
+            OpKind::Patch,
+            key,
+            Change {
+                units,
+                op_id: Some(op_id),
+                ..Change::default()
+            },
+        )
     }
 
     pub(crate) const fn mark_local_change(&mut self) {
@@ -371,7 +448,9 @@ impl<'a> WriteTx<'a> {
         let stored = rows::load(self.reads.connection(), key)?;
         let before = stored.as_ref().map(Stored::working).transpose()?;
         let mut op = Op {
-            op_id: change.op_id.unwrap_or_else(|| OpId::new(self.entropy.uuid_v7(self.action.at))),
+            op_id: change
+                .op_id
+                .unwrap_or_else(|| OpId::new(self.entropy.uuid_v7(self.action.at))),
             key: key.clone(),
             kind,
             base_rev: 0,
@@ -392,7 +471,15 @@ impl<'a> WriteTx<'a> {
             (Some(stored), Some(before)) => {
                 op.base_rev = self.base_rev(stored, &op)?;
                 self.touch(key, Some(sha256(stored.text.as_bytes())), Some(after_hash));
-                rows::update_local(self.reads.connection(), self.meta.kind, key, stored, before, &after, &text)?;
+                rows::update_local(
+                    self.reads.connection(),
+                    self.meta.kind,
+                    key,
+                    stored,
+                    before,
+                    &after,
+                    &text,
+                )?;
             }
             _ => {
                 let scope = entity.scope_of(&after.doc).ok_or_else(|| required("subject.client"))?;
@@ -400,7 +487,13 @@ impl<'a> WriteTx<'a> {
                     return Err(WriteError::WrongFile);
                 }
                 self.touch(key, None, Some(after_hash));
-                let row = LocalRow { sv: op.sv, scope, deleted: after.deleted, doc: &after.doc, text: &text };
+                let row = LocalRow {
+                    sv: op.sv,
+                    scope,
+                    deleted: after.deleted,
+                    doc: &after.doc,
+                    text: &text,
+                };
                 rows::insert_local(self.reads.connection(), self.meta.kind, key, &row)?;
             }
         }
@@ -410,13 +503,21 @@ impl<'a> WriteTx<'a> {
 
     fn checked_text(&self, entity: &EntityType, op: &Op, after: &Working) -> Result<String, WriteError> {
         let validated = matches!(op.kind, OpKind::Create | OpKind::Patch | OpKind::Restore);
-        let problems = if validated { (entity.validate)(&after.doc) } else { Vec::new() };
+        let problems = if validated {
+            (entity.validate)(&after.doc)
+        } else {
+            Vec::new()
+        };
         if !problems.is_empty() {
             return Err(WriteError::Invalid(problems));
         }
         let text = rows::canonical_text(&after.doc)
             .ok_or_else(|| WriteError::Invalid(vec![FieldProblem::new("", Problem::NotStorable)]))?;
-        if text.len() > document_limit() { Err(WriteError::TooLarge) } else { Ok(text) }
+        if text.len() > document_limit() {
+            Err(WriteError::TooLarge)
+        } else {
+            Ok(text)
+        }
     }
 
     /// The revision that the person had seen of what the operation touches: the service's, or an older one where an operation that still
@@ -428,14 +529,23 @@ impl<'a> WriteTx<'a> {
         let mine = touches(op);
         let waits = outbox::ops_on(self.reads.connection(), &op.key)?;
         let own = self.ops.iter().filter(|earlier| earlier.key == op.key);
-        let bases = waits.iter().chain(own).filter(|earlier| touches(earlier).overlaps(&mine)).map(|earlier| earlier.base_rev);
+        let bases = waits
+            .iter()
+            .chain(own)
+            .filter(|earlier| touches(earlier).overlaps(&mine))
+            .map(|earlier| earlier.base_rev);
         Ok(bases.min().map_or(stored.rev, |base| base.min(stored.rev)))
     }
 
     /// Adds the operation to the group; a patch of what this group patched or created already becomes one operation with it.
     fn remember(&mut self, op: Op) {
         let last = self.ops.len().saturating_sub(1);
-        let earlier = self.ops.iter_mut().enumerate().rev().find(|(_, earlier)| earlier.key == op.key);
+        let earlier = self
+            .ops
+            .iter_mut()
+            .enumerate()
+            .rev()
+            .find(|(_, earlier)| earlier.key == op.key);
         if let Some((position, earlier)) = earlier
             && !self.sealed
             && (position == last || !fold::depends_on_order(&op.key))
@@ -452,7 +562,11 @@ impl<'a> WriteTx<'a> {
             self.touched[position].after = after;
         } else {
             self.positions.insert(key.clone(), self.touched.len());
-            self.touched.push(Touched { key: key.clone(), before, after });
+            self.touched.push(Touched {
+                key: key.clone(),
+                before,
+                after,
+            });
         }
     }
 
@@ -524,7 +638,9 @@ fn is_allowed(
     op: &mut Op,
 ) -> Result<bool, WriteError> {
     if entity.writers == Writers::Service && op.kind != OpKind::Settle {
-        return Err(WriteError::ServiceUnit { unit: entity.kind.to_owned() });
+        return Err(WriteError::ServiceUnit {
+            unit: entity.kind.to_owned(),
+        });
     }
     if op.kind == OpKind::Create {
         return may_create(entity, before, op).map(|()| true);
@@ -538,18 +654,27 @@ fn is_allowed(
         OpKind::Create | OpKind::Patch => may_patch(entity, before, op),
         OpKind::Void if before.deleted => Ok(false),
         OpKind::Void if entity.freeze.as_ref().is_some_and(|freeze| (freeze.when)(&before.doc)) => {
-            Err(WriteError::Frozen { unit: entity.kind.to_owned() })
+            Err(WriteError::Frozen {
+                unit: entity.kind.to_owned(),
+            })
         }
         OpKind::Void | OpKind::Override if !has_reason => Err(WriteError::ReasonRequired),
         OpKind::Void => Ok(true),
         OpKind::Restore => Ok(before.deleted),
-        OpKind::Settle if !matches!(entity.kind, "conflict" | "clinical_conflict") => {
-            Err(WriteError::ServiceUnit { unit: entity.kind.to_owned() })
-        }
+        OpKind::Settle if !matches!(entity.kind, "conflict" | "clinical_conflict") => Err(WriteError::ServiceUnit {
+            unit: entity.kind.to_owned(),
+        }),
         OpKind::Settle => Ok(before.doc.text("state", "state") != Some("settled")),
         OpKind::Override | OpKind::Place => {
-            let occupies = entity.kind == "appointment" && !before.deleted && appointments::occupation(&before.doc).is_some();
-            if occupies { Ok(true) } else { Err(WriteError::NotAllowedNow { unit: "placement".to_owned() }) }
+            let occupies =
+                entity.kind == "appointment" && !before.deleted && appointments::occupation(&before.doc).is_some();
+            if occupies {
+                Ok(true)
+            } else {
+                Err(WriteError::NotAllowedNow {
+                    unit: "placement".to_owned(),
+                })
+            }
         }
     }
 }
@@ -558,11 +683,17 @@ fn may_create(entity: &EntityType, before: Option<&Working>, op: &Op) -> Result<
     if before.is_some() {
         return Err(WriteError::Exists);
     }
-    for unit in entity.units.iter().filter(|unit| matches!(unit.policy, Policy::Service)) {
+    for unit in entity
+        .units
+        .iter()
+        .filter(|unit| matches!(unit.policy, Policy::Service))
+    {
         // A client's number is proposed by the device and confirmed or changed by the service.
         let is_proposal = entity.kind == "client" && unit.name == "number";
         if op.units.contains_key(unit.name) && !is_proposal {
-            return Err(WriteError::ServiceUnit { unit: unit.name.to_owned() });
+            return Err(WriteError::ServiceUnit {
+                unit: unit.name.to_owned(),
+            });
         }
     }
     Ok(())
@@ -573,7 +704,8 @@ fn may_patch(entity: &EntityType, before: &Working, op: &mut Op) -> Result<bool,
         return Err(WriteError::Voided);
     }
     let doc = &before.doc;
-    op.units.retain(|unit, value| doc.unit(unit).map_or(!value.is_null(), |current| current != value));
+    op.units
+        .retain(|unit, value| doc.unit(unit).map_or(!value.is_null(), |current| current != value));
     for (unit, value) in &op.units {
         may_replace(entity, doc, unit, value)?;
     }
@@ -605,7 +737,11 @@ fn may_replace(entity: &EntityType, doc: &Document, unit: &str, value: &Value) -
             let from = doc.text(unit, "state").unwrap_or_default();
             let to = value.get("state").and_then(Value::as_str).unwrap_or_default();
             let allowed = from == to || next(from).contains(&to);
-            if allowed { Ok(()) } else { Err(WriteError::NotAllowedNow { unit: unit_name() }) }
+            if allowed {
+                Ok(())
+            } else {
+                Err(WriteError::NotAllowedNow { unit: unit_name() })
+            }
         }
     }
 }

@@ -41,6 +41,7 @@ pub struct Mongod {
     folder: PathBuf,
     port: u16,
     in_set: bool,
+    compressed: bool,
     guard: Option<Guard>,
 }
 
@@ -70,43 +71,88 @@ impl Mongod {
         Ok(server)
     }
 
+    /// Starts a replica set of one member whose files are compressed, as those of a deployment are: for measurements.
+    ///
+    /// # Errors
+    /// As [`Self::replica_set`].
+    pub async fn compressed_replica_set() -> Result<Self> {
+        let mut server = Self::prepare(true)?;
+        server.compressed = true;
+        server.start().await?;
+        Ok(server)
+    }
+
     fn prepare(in_set: bool) -> Result<Self> {
         let program = program()?;
-        let folder = tempfile::Builder::new().prefix("caseload-mongod-").tempdir().context("make a folder")?.keep();
+        let folder = tempfile::Builder::new()
+            .prefix("caseload-mongod-")
+            .tempdir()
+            .context("make a folder")?
+            .keep();
         std::fs::create_dir(folder.join("data")).context("make a folder")?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
         let port = listener.local_addr().context("find a free port")?.port();
-        Ok(Self { program, folder, port, in_set, guard: None })
+        Ok(Self {
+            program,
+            folder,
+            port,
+            in_set,
+            compressed: false,
+            guard: None,
+        })
     }
 
     async fn start(&mut self) -> Result<()> {
         self.guard = Some(self.spawn()?);
-        let hello = self.ask(true, doc! { "hello": 1 }).await.with_context(|| self.complaint())?;
+        let hello = self
+            .ask(true, doc! { "hello": 1 })
+            .await
+            .with_context(|| self.complaint())?;
         if self.in_set && !hello.contains_key("setName") {
             let member = doc! { "_id": 0, "host": format!("127.0.0.1:{}", self.port) };
             let set = doc! { "replSetInitiate": { "_id": REPLICA_SET, "members": [member] } };
             // A set that was initiated before the server was killed says so.
             let _known = self.ask(true, set).await;
         }
-        self.ask(!self.in_set, doc! { "ping": 1 }).await.with_context(|| self.complaint())?;
+        self.ask(!self.in_set, doc! { "ping": 1 })
+            .await
+            .with_context(|| self.complaint())?;
         Ok(())
     }
 
     fn spawn(&self) -> Result<Guard> {
         let mut command = Command::new("sh");
         command.args(["-c", GUARD, "sh"]).arg(&self.folder).arg(&self.program);
-        command.args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]);
-        // Uncompressed, so that a hunt for a text in the files finds it where it is.
-        command.args(["--wiredTigerCollectionBlockCompressor", "none", "--wiredTigerJournalCompressor", "none"]);
-        command.args(["--port", &self.port.to_string(), "--dbpath"]).arg(self.data());
+        command.args([
+            "--bind_ip",
+            "127.0.0.1",
+            "--nounixsocket",
+            "--wiredTigerCacheSizeGB",
+            "0.25",
+        ]);
+        if !self.compressed {
+            // So that a hunt for a text in the files finds it where it is.
+            command.args(["--wiredTigerCollectionBlockCompressor", "none"]);
+            command.args(["--wiredTigerJournalCompressor", "none"]);
+        }
+        // Lets tests have the server fail on purpose.
+        command.args(["--setParameter", "enableTestCommands=1"]);
+        command
+            .args(["--port", &self.port.to_string(), "--dbpath"])
+            .arg(self.data());
         if self.in_set {
             command.args(["--replSet", REPLICA_SET]);
         }
-        let mut process =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("start the guard of mongod")?;
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start the guard of mongod")?;
         let mut line = String::new();
         let output = process.stdout.take().context("read from the guard of mongod")?;
-        BufReader::new(output).read_line(&mut line).context("read from the guard of mongod")?;
+        BufReader::new(output)
+            .read_line(&mut line)
+            .context("read from the guard of mongod")?;
         let server = line.trim().parse().context("read the process id of mongod")?;
         Ok(Guard { process, server })
     }
@@ -129,13 +175,21 @@ impl Mongod {
     fn complaint(&self) -> String {
         let log = std::fs::read_to_string(self.folder.join("mongod.log")).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(5).collect();
-        format!("{} does not answer; its last words: {}", self.program.display(), last.join("\n"))
+        format!(
+            "{} does not answer; its last words: {}",
+            self.program.display(),
+            last.join("\n")
+        )
     }
 
     /// The address of a database on this server.
     #[must_use]
     pub fn uri(&self, database: &str) -> String {
-        let set = if self.in_set { format!("?replicaSet={REPLICA_SET}") } else { String::new() };
+        let set = if self.in_set {
+            format!("?replicaSet={REPLICA_SET}")
+        } else {
+            String::new()
+        };
         format!("mongodb://127.0.0.1:{}/{database}{set}", self.port)
     }
 
@@ -143,6 +197,17 @@ impl Mongod {
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    /// Writes everything into the files, of which some would otherwise be in the journal alone.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn checkpoint(&self) -> Result<()> {
+        self.ask(!self.in_set, doc! { "fsync": 1 })
+            .await
+            .with_context(|| self.complaint())
+            .map(drop)
     }
 
     /// Ends the server as a power cut would, and keeps its files.
@@ -193,18 +258,41 @@ impl Drop for Mongod {
 fn program() -> Result<PathBuf> {
     if let Some(named) = env::var_os("CASELOAD_MONGOD").filter(|name| !name.is_empty()) {
         let named = PathBuf::from(named);
-        return if named.is_file() { Ok(named) } else { bail!("CASELOAD_MONGOD names {}, which is no file", named.display()) };
+        return if named.is_file() {
+            Ok(named)
+        } else {
+            bail!("CASELOAD_MONGOD names {}, which is no file", named.display())
+        };
     }
-    let folders = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    if let Some(found) = folders.iter().map(|folder| folder.join("mongod")).find(|program| program.is_file()) {
+    let folders = env::var_os("PATH")
+        .map(|path| env::split_paths(&path).collect::<Vec<_>>())
+        .unwrap_or_default();
+    if let Some(found) = folders
+        .iter()
+        .map(|folder| folder.join("mongod"))
+        .find(|program| program.is_file())
+    {
         return Ok(found);
     }
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache");
-    find_below(&cache).context("no mongod is here: set CASELOAD_MONGOD, put mongod on PATH, or run `cargo xtask test`, which fetches one")
+    find_below(&cache).context(
+        "no mongod is here: set CASELOAD_MONGOD, put mongod on PATH, or run `cargo xtask test`, which fetches one",
+    )
 }
 
 fn find_below(folder: &Path) -> Option<PathBuf> {
-    let entries: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
-    let here = entries.iter().find(|path| path.file_name().is_some_and(|name| name == "mongod") && path.is_file());
-    here.cloned().or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find_below(path)))
+    let entries: Vec<PathBuf> = std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    let here = entries
+        .iter()
+        .find(|path| path.file_name().is_some_and(|name| name == "mongod") && path.is_file());
+    here.cloned().or_else(|| {
+        entries
+            .iter()
+            .filter(|path| path.is_dir())
+            .find_map(|path| find_below(path))
+    })
 }

@@ -22,7 +22,10 @@ pub(super) fn gather(marks: &BTreeMap<String, UnitMark>) -> Vec<Writing> {
     for (unit, mark) in marks {
         gathered.entry((mark.r, mark.by)).or_default().push(unit.clone());
     }
-    gathered.into_iter().map(|((r, by), units)| Writing(r, by, units)).collect()
+    gathered
+        .into_iter()
+        .map(|((r, by), units)| Writing(r, by, units))
+        .collect()
 }
 
 /// Undoes [`gather`].
@@ -49,7 +52,11 @@ pub(super) fn seal(key: &PracticeKey, row: &Row) -> Result<Vec<u8>, StorageError
 }
 
 /// Undoes [`seal`].
-pub(super) fn open(key: &PracticeKey, row: &EntityKey, sealed: &[u8]) -> Result<(Document, BTreeMap<String, UnitMark>), StorageError> {
+pub(super) fn open(
+    key: &PracticeKey,
+    row: &EntityKey,
+    sealed: &[u8],
+) -> Result<(Document, BTreeMap<String, UnitMark>), StorageError> {
     let plain = key.open_row(row, sealed)?;
     let Sealed { doc, marks } = serde_json::from_slice(&plain).map_err(|_| StorageError::Unreadable("a sealed row"))?;
     Ok((doc, spread(marks)))
@@ -57,7 +64,10 @@ pub(super) fn open(key: &PracticeKey, row: &EntityKey, sealed: &[u8]) -> Result<
 
 /// The canonical bytes of a document that was decided.
 pub(super) fn canonical(document: &Document) -> Result<Zeroizing<Vec<u8>>, StorageError> {
-    document.canonical().map(Zeroizing::new).map_err(|error| StorageError::Failed(error.into()))
+    document
+        .canonical()
+        .map(Zeroizing::new)
+        .map_err(|error| StorageError::Failed(error.into()))
 }
 
 /// An operation as it is kept in the history.
@@ -75,7 +85,12 @@ pub(super) fn keep_op(key: &PracticeKey, record: &OpRecord) -> Result<KeptOp, St
         return Ok(KeptOp::Open(json));
     }
     let json = Zeroizing::new(json);
-    Ok(KeptOp::Sealed(key.seal_op(record.replica, record.result.number, record.result.op_id, json.as_bytes())))
+    Ok(KeptOp::Sealed(key.seal_op(
+        record.replica,
+        record.result.number,
+        record.result.op_id,
+        json.as_bytes(),
+    )))
 }
 
 /// The therapist under whom a row is found as a care relationship that gives access.
@@ -83,7 +98,11 @@ pub(super) fn carer(row: &Row) -> Option<UserId> {
     let gives_access = row.key.kind.as_str() == "care_relationship"
         && !row.deleted
         && matches!(row.doc.text("status", "state"), Some("active" | "paused"));
-    if gives_access { row.doc.text("parties", "therapist")?.parse().ok() } else { None }
+    if gives_access {
+        row.doc.text("parties", "therapist")?.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// The client of a care relationship.
@@ -97,4 +116,88 @@ pub(super) fn parse_scope(text: &str) -> Result<Scope, StorageError> {
 
 pub(super) fn parse_role(text: &str) -> Result<Role, StorageError> {
     serde_json::from_value(Value::from(text)).map_err(|_| StorageError::Unreadable("a role"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caseload_domain::{EntityId, GroupId, OpId, PracticeId};
+    use caseload_protocol::messages::{Op, OpKind, OpResult, Outcome};
+    use caseload_vault::SymmetricKey;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use crate::storage::sealing::Keyring;
+
+    fn record(scope: Scope) -> OpRecord {
+        let units = json!({"body": {"text": "marker"}}).as_object().unwrap().clone();
+        let op = Op {
+            op_id: OpId::new(Uuid::nil()),
+            key: EntityKey::new("session_note", EntityId::new(Uuid::nil())),
+            kind: OpKind::Create,
+            base_rev: 0,
+            sv: 1,
+            units,
+            add: BTreeMap::new(),
+            remove: BTreeMap::new(),
+            reason: None,
+            client_ts: 0,
+        };
+        let result = OpResult {
+            number: 1,
+            op_id: op.op_id,
+            st: Outcome::Applied,
+            rev: 1,
+            seq: 1,
+            opened: Vec::new(),
+            why: None,
+            fields: Vec::new(),
+        };
+        OpRecord {
+            replica: ReplicaId::new(Uuid::nil()),
+            result,
+            grp: GroupId::new(Uuid::nil()),
+            actor: UserId::new(Uuid::nil()),
+            op,
+            scope,
+            first: true,
+            seqs: None,
+            leaves: Vec::new(),
+            chain: [0; 32],
+        }
+    }
+
+    #[test]
+    fn an_operation_is_kept_readable_only_when_it_is_of_the_office() {
+        let practice = PracticeId::new(Uuid::nil());
+        let ring = Keyring::new(&SymmetricKey::from_bytes([7; 32]));
+        let key = ring.open(practice, &ring.make(practice)).unwrap();
+        let holds_marker = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"marker");
+        for scope in [
+            Scope::Clinical(ClientId::new(Uuid::nil())),
+            Scope::Private(UserId::new(Uuid::nil())),
+        ] {
+            let KeptOp::Sealed(sealed) = keep_op(&key, &record(scope)).unwrap() else {
+                panic!("{scope} is not sealed")
+            };
+            assert!(!holds_marker(&sealed));
+        }
+        let KeptOp::Open(text) = keep_op(&key, &record(Scope::Office)).unwrap() else {
+            panic!("the office can read it")
+        };
+        assert!(holds_marker(text.as_bytes()));
+    }
+
+    #[test]
+    fn marks_come_back_as_they_were() {
+        let (here, there) = (ReplicaId::new(Uuid::from_u128(1)), ReplicaId::new(Uuid::from_u128(2)));
+        let marks = [("a", 1, here), ("b", 1, there), ("c/d", 2, here), ("*", 1, here)];
+        let marks: BTreeMap<String, UnitMark> = marks
+            .into_iter()
+            .map(|(unit, r, by)| (unit.to_owned(), UnitMark { r, by }))
+            .collect();
+        let gathered = gather(&marks);
+        assert_eq!(gathered.len(), 3);
+        assert_eq!(spread(gathered), marks);
+    }
 }

@@ -25,8 +25,8 @@ use tokio::sync::watch;
 
 pub use error::{ClaimError, OpenError, PushError, RedeemError, RegisterError, StorageError};
 pub use records::{
-    Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, LeafEntry, Leaves, NewPractice, NewReplica, PageLimit, Practice,
-    PushBatch, PushAnswer, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
+    Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, LeafEntry, Leaves, NewPractice, NewReplica,
+    PageLimit, Practice, PushAnswer, PushBatch, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
 };
 
 /// Everything that the service remembers. All practices of one storage are separate: each method works in the practice that it is given.
@@ -106,7 +106,8 @@ pub trait Storage: Send + Sync + 'static {
     async fn replica(&self, practice: PracticeId, replica: ReplicaId) -> Result<Option<Replica>, StorageError>;
 
     /// Decides and writes one push in one transaction. The same bytes again give the same answer.
-    async fn push(&self, practice: PracticeId, batch: PushBatch, limits: DecideLimits) -> Result<PushAnswer, PushError>;
+    async fn push(&self, practice: PracticeId, batch: PushBatch, limits: DecideLimits)
+    -> Result<PushAnswer, PushError>;
 
     /// The rows of `scopes` that changed after `after_seq`, in order. Rows of other scopes are examined and left out, and
     /// [`FeedPage::examined`] advances over them, so that a page without rows still gets on.
@@ -140,7 +141,12 @@ pub trait Storage: Send + Sync + 'static {
     async fn care_scopes(&self, practice: PracticeId, therapist: UserId) -> Result<Vec<ClientId>, StorageError>;
 
     /// Operations that wrote rows, in order, from the first that ended after `after_seq`: what the hash chain is verified with.
-    async fn history(&self, practice: PracticeId, after_seq: i64, limit: u32) -> Result<Vec<HistoryEntry>, StorageError>;
+    async fn history(
+        &self,
+        practice: PracticeId,
+        after_seq: i64,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StorageError>;
 
     /// Follows the practice's newest sequence number: a wake-up, never data. It may lag about a second behind another node's writes.
     async fn watch(&self, practice: PracticeId) -> Result<watch::Receiver<i64>, StorageError>;

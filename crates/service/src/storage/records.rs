@@ -91,7 +91,9 @@ pub struct Enrolment {
 
 impl fmt::Debug for Enrolment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Enrolment").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Enrolment")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -259,7 +261,11 @@ impl LeafEntry {
     /// The leaf of a row, computed from its content.
     pub(super) fn of(row: Row) -> Result<Self, StorageError> {
         let leaf = row.leaf().map_err(|_| StorageError::Unreadable("a document"))?;
-        Ok(Self { key: row.key, rev: row.rev, leaf })
+        Ok(Self {
+            key: row.key,
+            rev: row.rev,
+            leaf,
+        })
     }
 }
 

@@ -20,7 +20,10 @@ pub(super) struct Keyring {
 
 impl Keyring {
     pub(super) fn new(master: &SymmetricKey) -> Self {
-        Self { wrapping: master.derive("service-practice-keys/v1", b""), open: Mutex::default() }
+        Self {
+            wrapping: master.derive("service-practice-keys/v1", b""),
+            open: Mutex::default(),
+        }
     }
 
     /// A new practice's key, sealed for keeping.
@@ -31,16 +34,23 @@ impl Keyring {
     /// The key if it was opened before.
     pub(super) fn known(&self, practice: PracticeId) -> Option<PracticeKey> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&practice).map(|key| PracticeKey { practice, key: key.clone() })
+        open.get(&practice).map(|key| PracticeKey {
+            practice,
+            key: key.clone(),
+        })
     }
 
     /// Opens what [`Self::make`] gave.
     pub(super) fn open(&self, practice: PracticeId, kept: &[u8]) -> Result<PracticeKey, StorageError> {
         let bytes = seal::open(&self.wrapping, &practice_aad(practice), kept)
             .map_err(|_| StorageError::Unreadable("the key of the practice"))?;
-        let bytes = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| StorageError::Unreadable("the key of the practice"))?;
+        let bytes =
+            <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| StorageError::Unreadable("the key of the practice"))?;
         let key = SymmetricKey::from_bytes(bytes);
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(practice, key.clone());
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(practice, key.clone());
         Ok(PracticeKey { practice, key })
     }
 }
@@ -69,7 +79,13 @@ impl PracticeKey {
     fn row_aad(&self, key: &EntityKey) -> Vec<u8> {
         let practice = self.practice.uuid();
         let id = key.id.uuid();
-        [b"caseload/service-row/v1\0".as_slice(), practice.as_bytes(), id.as_bytes(), key.kind.as_str().as_bytes()].concat()
+        [
+            b"caseload/service-row/v1\0".as_slice(),
+            practice.as_bytes(),
+            id.as_bytes(),
+            key.kind.as_str().as_bytes(),
+        ]
+        .concat()
     }
 
     /// Practice, replica, mutation number, operation. Frozen: every sealed operation is bound to these bytes.
@@ -88,7 +104,11 @@ impl PracticeKey {
 
 /// Frozen: every practice's key is bound to these bytes.
 fn practice_aad(practice: PracticeId) -> Vec<u8> {
-    [b"caseload/service-practice-key/v1\0".as_slice(), practice.uuid().as_bytes()].concat()
+    [
+        b"caseload/service-practice-key/v1\0".as_slice(),
+        practice.uuid().as_bytes(),
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -126,18 +146,34 @@ mod tests {
         let kept = keyring().make(practice(1));
         assert!(keyring().open(practice(1), &kept).is_ok());
         assert!(keyring().open(practice(2), &kept).is_err());
-        assert!(Keyring::new(&SymmetricKey::from_bytes([8; 32])).open(practice(1), &kept).is_err());
+        assert!(
+            Keyring::new(&SymmetricKey::from_bytes([8; 32]))
+                .open(practice(1), &kept)
+                .is_err()
+        );
     }
 
     #[test]
     fn the_associated_data_is_frozen_because_everything_sealed_is_bound_to_it() {
-        let key = PracticeKey { practice: practice(1), key: SymmetricKey::from_bytes([1; 32]) };
+        let key = PracticeKey {
+            practice: practice(1),
+            key: SymmetricKey::from_bytes([1; 32]),
+        };
         let row = key.row_aad(&EntityKey::new("t", EntityId::new(Uuid::from_u128(2))));
         let number = |number: u128| number.to_be_bytes();
-        assert_eq!(row, [b"caseload/service-row/v1\0".as_slice(), &number(1), &number(2), b"t"].concat());
+        assert_eq!(
+            row,
+            [b"caseload/service-row/v1\0".as_slice(), &number(1), &number(2), b"t"].concat()
+        );
         let op = key.op_aad(ReplicaId::new(Uuid::from_u128(3)), 4, OpId::new(Uuid::from_u128(5)));
-        let expected =
-            [b"caseload/service-op/v1\0".as_slice(), &number(1), &number(3), &4_i64.to_be_bytes(), &number(5)].concat();
+        let expected = [
+            b"caseload/service-op/v1\0".as_slice(),
+            &number(1),
+            &number(3),
+            &4_i64.to_be_bytes(),
+            &number(5),
+        ]
+        .concat();
         assert_eq!(op, expected);
         let kept = [b"caseload/service-practice-key/v1\0".as_slice(), &number(1)].concat();
         assert_eq!(practice_aad(practice(1)), kept);

@@ -4,20 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use caseload_domain::entities::care_relationship_id;
-use caseload_domain::{ClientId, DeviceId, EntityId, EntityKey, GroupId, OpId, PracticeId, ReplicaId, Role, Scope, UserId};
+use caseload_domain::{
+    ClientId, DeviceId, EntityId, EntityKey, GroupId, OpId, PracticeId, ReplicaId, Role, Scope, UserId,
+};
 use caseload_protocol::auth::ReplicaKind;
 use caseload_protocol::decide::DecideLimits;
 use caseload_protocol::facts::{Actor, VerifiedGroup};
 use caseload_protocol::messages::{Group, Op, OpKind};
 use caseload_protocol::row::Row;
-use caseload_service::storage::{Account, Device, NewPractice, NewReplica, PageLimit, PushAnswer, PushBatch, PushError, Storage};
+use caseload_service::storage::{
+    Account, Device, NewPractice, NewReplica, PageLimit, PushAnswer, PushBatch, PushError, Storage,
+};
 use caseload_vault::PublicKey;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(crate) const SALT: &str = "00112233445566778899aabbccddeeff";
 pub(crate) const LIMITS: DecideLimits = DecideLimits { doc_bytes: 262_144 };
-pub(crate) const EVERYTHING: PageLimit = PageLimit { rows: 100_000, bytes: u64::MAX };
+pub(crate) const EVERYTHING: PageLimit = PageLimit {
+    rows: 100_000,
+    bytes: u64::MAX,
+};
 
 /// The owner: a therapist who administers.
 pub(crate) const OWNER: u32 = 901;
@@ -73,7 +80,10 @@ pub(crate) fn patch(kind: &str, number: u32, base_rev: i64, units: &Value) -> Op
 }
 
 pub(crate) fn void(kind: &str, number: u32, base_rev: i64) -> Op {
-    Op { reason: Some("entered twice".into()), ..op(OpKind::Void, key(kind, number), base_rev, &json!({})) }
+    Op {
+        reason: Some("entered twice".into()),
+        ..op(OpKind::Void, key(kind, number), base_rev, &json!({}))
+    }
 }
 
 /// A care relationship of `therapist` with `client`.
@@ -85,7 +95,10 @@ pub(crate) fn grant(client: u32, therapist: u32) -> Op {
 }
 
 pub(crate) fn care_key(client: u32, therapist: u32) -> EntityKey {
-    EntityKey::new("care_relationship", care_relationship_id(ClientId::new(uuid(client)), user(therapist)))
+    EntityKey::new(
+        "care_relationship",
+        care_relationship_id(ClientId::new(uuid(client)), user(therapist)),
+    )
 }
 
 pub(crate) fn op(kind: OpKind, key: EntityKey, base_rev: i64, units: &Value) -> Op {
@@ -114,10 +127,18 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) fn new(number: u32, person: u32) -> Self {
-        let role = if person == DESK { Role::FrontDesk } else { Role::Therapist };
+        let role = if person == DESK {
+            Role::FrontDesk
+        } else {
+            Role::Therapist
+        };
         Self {
             replica: ReplicaId::new(uuid(number)),
-            actor: Actor { user: user(person), role, admin: person == OWNER },
+            actor: Actor {
+                user: user(person),
+                role,
+                admin: person == OWNER,
+            },
             next: 1,
             ops: 0,
         }
@@ -128,14 +149,20 @@ impl Sender {
         for op in &mut ops {
             self.ops += 1;
             if op.op_id.uuid().is_nil() {
-                op.op_id = OpId::new(Uuid::from_u64_pair(self.replica.uuid().as_u64_pair().1, u64::from(self.ops)));
+                op.op_id = OpId::new(Uuid::from_u64_pair(
+                    self.replica.uuid().as_u64_pair().1,
+                    u64::from(self.ops),
+                ));
             }
         }
         let first_mut = self.next;
         self.next += i64::try_from(ops.len()).unwrap();
         VerifiedGroup {
             group: Group {
-                grp: GroupId::new(Uuid::from_u64_pair(self.replica.uuid().as_u64_pair().1, 1 << 40 | u64::from(self.ops))),
+                grp: GroupId::new(Uuid::from_u64_pair(
+                    self.replica.uuid().as_u64_pair().1,
+                    1 << 40 | u64::from(self.ops),
+                )),
                 actor: self.actor.user,
                 role: self.actor.role,
                 origin: self.replica,
@@ -149,7 +176,11 @@ impl Sender {
     }
 
     pub(crate) fn batch(&self, groups: Vec<VerifiedGroup>) -> PushBatch {
-        PushBatch { replica: self.replica, epoch: None, groups: groups.into() }
+        PushBatch {
+            replica: self.replica,
+            epoch: None,
+            groups: groups.into(),
+        }
     }
 }
 
@@ -171,7 +202,12 @@ pub(crate) fn new_practice(number: u32) -> NewPractice {
 
 pub(crate) fn account(person: u32) -> Account {
     let sender = Sender::new(0, person);
-    Account { user: user(person), role: sender.actor.role, admin: sender.actor.admin, public_key: PublicKey([person as u8; 32]) }
+    Account {
+        user: user(person),
+        role: sender.actor.role,
+        admin: sender.actor.admin,
+        public_key: PublicKey([person as u8; 32]),
+    }
 }
 
 pub(crate) fn device(number: u32, users: &[u32]) -> Device {
@@ -188,13 +224,22 @@ impl Clinic {
     /// A practice without content.
     pub(crate) async fn on(storage: &Arc<dyn Storage>) -> Self {
         let practice = new_practice(1);
-        storage.claim(&practice, &account(OWNER), &device(700, &[OWNER])).await.unwrap();
-        Self { storage: Arc::clone(storage), practice: practice.practice }
+        storage
+            .claim(&practice, &account(OWNER), &device(700, &[OWNER]))
+            .await
+            .unwrap();
+        Self {
+            storage: Arc::clone(storage),
+            practice: practice.practice,
+        }
     }
 
     /// The same practice seen through another node.
     pub(crate) fn through(&self, storage: Arc<dyn Storage>) -> Self {
-        Self { storage, practice: self.practice }
+        Self {
+            storage,
+            practice: self.practice,
+        }
     }
 
     /// A registered file of a person.
@@ -221,7 +266,11 @@ impl Clinic {
     }
 
     pub(crate) async fn row(&self, key: &EntityKey) -> Row {
-        self.storage.fetch(self.practice, std::slice::from_ref(key)).await.unwrap().remove(0)
+        self.storage
+            .fetch(self.practice, std::slice::from_ref(key))
+            .await
+            .unwrap()
+            .remove(0)
     }
 
     pub(crate) async fn head_seq(&self) -> i64 {
@@ -230,10 +279,19 @@ impl Clinic {
 
     /// All rows of the scopes, in the order of the feed.
     pub(crate) async fn rows(&self, scopes: &[Scope]) -> Vec<Row> {
-        self.storage.read_since(self.practice, 0, scopes, EVERYTHING).await.unwrap().rows
+        self.storage
+            .read_since(self.practice, 0, scopes, EVERYTHING)
+            .await
+            .unwrap()
+            .rows
     }
 
     pub(crate) async fn placement(&self, number: u32) -> String {
-        self.row(&key("appointment", number)).await.doc.text("placement", "state").unwrap_or("provisional").to_owned()
+        self.row(&key("appointment", number))
+            .await
+            .doc
+            .text("placement", "state")
+            .unwrap_or("provisional")
+            .to_owned()
     }
 }

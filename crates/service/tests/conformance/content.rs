@@ -13,7 +13,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::clinic::{
-    Clinic, OWNER, THERAPIST, care_key, clinical, client_document, create, grant, key, new_practice, note, op, patch, user, uuid,
+    Clinic, OWNER, THERAPIST, care_key, client_document, clinical, create, grant, key, new_practice, note, op, patch,
+    user, uuid,
 };
 use crate::ground::Ground;
 
@@ -33,11 +34,23 @@ async fn members_that_nobody_knows_come_back_byte_equal(ground: Ground) {
     });
     let mut client = client_document("Kim");
     client["future"] = strange.clone();
-    clinic.push(&mut owner, vec![create("client", 1, &client), grant(1, OWNER)]).await;
+    clinic
+        .push(&mut owner, vec![create("client", 1, &client), grant(1, OWNER)])
+        .await;
     let mut text = note(1, OWNER, "text");
     text["future"] = strange.clone();
     clinic.push(&mut owner, vec![create("session_note", 5, &text)]).await;
-    clinic.push(&mut owner, vec![patch("client", 1, 1, &json!({"phone": {"raw": "010", "unknown": strange}}))]).await;
+    clinic
+        .push(
+            &mut owner,
+            vec![patch(
+                "client",
+                1,
+                1,
+                &json!({"phone": {"raw": "010", "unknown": strange}}),
+            )],
+        )
+        .await;
 
     let found = clinic.row(&key("session_note", 5)).await;
     let expected: Document = serde_json::from_value(text).unwrap();
@@ -53,7 +66,15 @@ async fn care_scopes_follow_the_state_of_the_relationships(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     let mut owner = clinic.sender(800, OWNER).await;
     for client in [1, 2, 3] {
-        clinic.push(&mut owner, vec![create("client", client, &client_document("Kim")), grant(client, THERAPIST)]).await;
+        clinic
+            .push(
+                &mut owner,
+                vec![
+                    create("client", client, &client_document("Kim")),
+                    grant(client, THERAPIST),
+                ],
+            )
+            .await;
     }
     clinic.push(&mut owner, vec![grant(1, OWNER)]).await;
     let cared_for = async |person: u32| -> Vec<Uuid> {
@@ -64,27 +85,71 @@ async fn care_scopes_follow_the_state_of_the_relationships(ground: Ground) {
     assert_eq!(cared_for(OWNER).await, [uuid(1)]);
     let state = |state: &str| json!({"status": {"state": state}});
     let change = |client: u32, base: i64, to: &str| {
-        op(caseload_protocol::messages::OpKind::Patch, care_key(client, THERAPIST), base, &state(to))
+        op(
+            caseload_protocol::messages::OpKind::Patch,
+            care_key(client, THERAPIST),
+            base,
+            &state(to),
+        )
     };
-    clinic.push(&mut owner, vec![change(2, 1, "paused"), change(3, 1, "ended")]).await;
-    assert_eq!(cared_for(THERAPIST).await, [uuid(1), uuid(2)], "a paused relationship still gives access");
+    clinic
+        .push(&mut owner, vec![change(2, 1, "paused"), change(3, 1, "ended")])
+        .await;
+    assert_eq!(
+        cared_for(THERAPIST).await,
+        [uuid(1), uuid(2)],
+        "a paused relationship still gives access"
+    );
     clinic.push(&mut owner, vec![change(3, 2, "active")]).await;
     assert_eq!(cared_for(THERAPIST).await, [uuid(1), uuid(2), uuid(3)]);
-    assert!(clinic.storage.care_scopes(clinic.practice, UserId::new(Uuid::nil())).await.unwrap().is_empty());
+    assert!(
+        clinic
+            .storage
+            .care_scopes(clinic.practice, UserId::new(Uuid::nil()))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn practices_do_not_see_each_other(ground: Ground) {
     let one = Clinic::on(&ground.storage).await;
     let second = new_practice(2);
-    one.storage.claim(&second, &crate::clinic::account(OWNER), &crate::clinic::device(700, &[OWNER])).await.unwrap();
-    let two = Clinic { practice: second.practice, ..one.clone() };
+    one.storage
+        .claim(
+            &second,
+            &crate::clinic::account(OWNER),
+            &crate::clinic::device(700, &[OWNER]),
+        )
+        .await
+        .unwrap();
+    let two = Clinic {
+        practice: second.practice,
+        ..one.clone()
+    };
     let mut here = one.sender(800, OWNER).await;
     let mut there = two.sender(800, OWNER).await;
-    one.push(&mut here, vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)]).await;
-    let answer = two.push(&mut there, vec![create("client", 1, &client_document("Lee"))]).await;
-    assert_eq!((answer.results[0].st, answer.results[0].seq), (Outcome::Applied, 1), "the same ids may be in both");
+    one.push(
+        &mut here,
+        vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)],
+    )
+    .await;
+    let answer = two
+        .push(&mut there, vec![create("client", 1, &client_document("Lee"))])
+        .await;
+    assert_eq!(
+        (answer.results[0].st, answer.results[0].seq),
+        (Outcome::Applied, 1),
+        "the same ids may be in both"
+    );
     assert_eq!(two.row(&key("client", 1)).await.doc.text("name", "family"), Some("Lee"));
-    assert!(two.storage.care_scopes(two.practice, user(OWNER)).await.unwrap().is_empty());
+    assert!(
+        two.storage
+            .care_scopes(two.practice, user(OWNER))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(two.rows(&[Scope::Office]).await.len(), 1);
     assert_eq!(one.rows(&[Scope::Office]).await.len(), 2);
 }
@@ -92,10 +157,24 @@ async fn practices_do_not_see_each_other(ground: Ground) {
 async fn rows_are_fetched_whatever_their_type(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     let mut owner = clinic.sender(800, OWNER).await;
-    clinic.push(&mut owner, vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)]).await;
-    clinic.push(&mut owner, vec![create("session_note", 5, &note(1, OWNER, "text"))]).await;
+    clinic
+        .push(
+            &mut owner,
+            vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)],
+        )
+        .await;
+    clinic
+        .push(&mut owner, vec![create("session_note", 5, &note(1, OWNER, "text"))])
+        .await;
     let wanted = [key("session_note", 5), key("client", 9), key("client", 1)];
-    let found: Vec<_> = clinic.storage.fetch(clinic.practice, &wanted).await.unwrap().into_iter().map(|row| row.key).collect();
+    let found: Vec<_> = clinic
+        .storage
+        .fetch(clinic.practice, &wanted)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.key)
+        .collect();
     assert_eq!(found, [key("session_note", 5), key("client", 1)]);
     assert_eq!(clinic.storage.fetch(clinic.practice, &[]).await.unwrap(), []);
 }
@@ -108,15 +187,58 @@ async fn plant(storage: &std::sync::Arc<dyn Storage>) -> Clinic {
     let clinic = Clinic::on(storage).await;
     let mut here = clinic.sender(800, OWNER).await;
     let mut there = clinic.sender(801, OWNER).await;
-    clinic.push(&mut here, vec![create("client", 1, &client_document(OFFICE_MARKER)), grant(1, OWNER)]).await;
-    clinic.push(&mut here, vec![create("session_note", 5, &note(1, OWNER, CLINICAL_MARKER))]).await;
+    clinic
+        .push(
+            &mut here,
+            vec![create("client", 1, &client_document(OFFICE_MARKER)), grant(1, OWNER)],
+        )
+        .await;
+    clinic
+        .push(
+            &mut here,
+            vec![create("session_note", 5, &note(1, OWNER, CLINICAL_MARKER))],
+        )
+        .await;
     let text = |plan: &str| json!({"body": {"sections": {"plan": plan}}});
-    clinic.push(&mut here, vec![patch("session_note", 5, 1, &text(&format!("{CLINICAL_MARKER} changed")))]).await;
-    let conflict = clinic.push(&mut there, vec![patch("session_note", 5, 1, &text(&format!("{CLINICAL_MARKER} other")))]).await;
+    clinic
+        .push(
+            &mut here,
+            vec![patch(
+                "session_note",
+                5,
+                1,
+                &text(&format!("{CLINICAL_MARKER} changed")),
+            )],
+        )
+        .await;
+    let conflict = clinic
+        .push(
+            &mut there,
+            vec![patch("session_note", 5, 1, &text(&format!("{CLINICAL_MARKER} other")))],
+        )
+        .await;
     assert_eq!(conflict.results[0].st, Outcome::Conflict);
-    let refused = clinic.push(&mut there, vec![create("session_note", 6, &note(2, OWNER, CLINICAL_MARKER))]).await;
-    assert_eq!(refused.results[0].st, Outcome::Rejected, "she does not treat that client");
-    let unknown = clinic.push(&mut there, vec![create("a_type_of_tomorrow", 7, &json!({"salt": "00", "text": CLINICAL_MARKER}))]).await;
+    let refused = clinic
+        .push(
+            &mut there,
+            vec![create("session_note", 6, &note(2, OWNER, CLINICAL_MARKER))],
+        )
+        .await;
+    assert_eq!(
+        refused.results[0].st,
+        Outcome::Rejected,
+        "she does not treat that client"
+    );
+    let unknown = clinic
+        .push(
+            &mut there,
+            vec![create(
+                "a_type_of_tomorrow",
+                7,
+                &json!({"salt": "00", "text": CLINICAL_MARKER}),
+            )],
+        )
+        .await;
     assert_eq!(unknown.results[0].st, Outcome::Upgrade);
     clinic
 }
@@ -130,7 +252,13 @@ fn files_with(folder: &Path, marker: &str) -> usize {
     std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .map(|path| if path.is_dir() { files_with(&path, marker) } else { hits(&path) })
+        .map(|path| {
+            if path.is_dir() {
+                files_with(&path, marker)
+            } else {
+                hits(&path)
+            }
+        })
         .sum()
 }
 
@@ -140,18 +268,33 @@ async fn no_clinical_text_is_in_the_files_of_mongodb_while_office_text_is() {
     let ground = Ground::mongodb_on(&server).await;
     let clinic = plant(&ground.storage).await;
     let text = clinic.row(&key("session_note", 5)).await.doc;
-    assert!(text.unit("body").unwrap().to_string().contains(CLINICAL_MARKER), "who has the key reads it");
+    assert!(
+        text.unit("body").unwrap().to_string().contains(CLINICAL_MARKER),
+        "who has the key reads it"
+    );
     server.kill().unwrap();
-    assert!(files_with(&server.data(), OFFICE_MARKER) > 0, "the hunt finds what is there to be found");
+    assert!(
+        files_with(&server.data(), OFFICE_MARKER) > 0,
+        "the hunt finds what is there to be found"
+    );
     assert_eq!(files_with(&server.data(), CLINICAL_MARKER), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_text_at_all_is_in_the_files_of_sqlite() {
-    let ground = Ground::sqlite().await;
+    let ground = Ground::sqlite();
     let clinic = plant(&ground.storage).await;
     let folder = ground.folder().unwrap();
-    assert!(clinic.row(&key("session_note", 5)).await.doc.unit("body").unwrap().to_string().contains(CLINICAL_MARKER));
+    assert!(
+        clinic
+            .row(&key("session_note", 5))
+            .await
+            .doc
+            .unit("body")
+            .unwrap()
+            .to_string()
+            .contains(CLINICAL_MARKER)
+    );
     assert_eq!(files_with(&folder, CLINICAL_MARKER), 0);
     assert_eq!(files_with(&folder, OFFICE_MARKER), 0);
     assert!(files_with(&folder, "SQLite format 3") == 0, "not even the header");
@@ -159,7 +302,7 @@ async fn no_text_at_all_is_in_the_files_of_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_master_key_opens_nothing() {
-    let ground = Ground::sqlite().await;
+    let ground = Ground::sqlite();
     let _clinic = Clinic::on(&ground.storage).await;
     let other = SymmetricKey::from_bytes([43; 32]);
     let refused = SqliteStorage::open(&ground.folder().unwrap().join("service.db"), &other);
@@ -167,9 +310,12 @@ async fn another_master_key_opens_nothing() {
 
     let server = Mongod::replica_set().await.unwrap_or_else(|error| panic!("{error:#}"));
     let uri = server.uri("practice");
-    let storage: std::sync::Arc<dyn Storage> = std::sync::Arc::new(MongoStorage::connect(&uri, &crate::ground::master()).await.unwrap());
+    let storage: std::sync::Arc<dyn Storage> =
+        std::sync::Arc::new(MongoStorage::connect(&uri, &crate::ground::master()).await.unwrap());
     let clinic = plant(&storage).await;
     let other = MongoStorage::connect(&uri, &other).await.unwrap();
-    let refused = other.snapshot_page(clinic.practice, clinical(1), None, crate::clinic::EVERYTHING).await;
+    let refused = other
+        .snapshot_page(clinic.practice, clinical(1), None, crate::clinic::EVERYTHING)
+        .await;
     assert!(matches!(refused, Err(StorageError::Unreadable(_))));
 }

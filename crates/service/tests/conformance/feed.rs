@@ -10,7 +10,9 @@ use caseload_service::storage::{HistoryEntry, PageLimit, Storage};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::clinic::{Clinic, DESK, EVERYTHING, OWNER, clinical, client_document, create, grant, key, note, patch, void};
+use crate::clinic::{
+    Clinic, DESK, EVERYTHING, OWNER, client_document, clinical, create, grant, key, note, patch, void,
+};
 use crate::ground::Ground;
 
 on_both_storages!(
@@ -28,11 +30,15 @@ const ROUNDS: u32 = 3;
 
 /// Each writer creates a client, changes it, and voids it, with a group of two in between.
 async fn write(clinic: Clinic, number: u32) -> Vec<i64> {
-    let mut sender = clinic.sender(2_000 + number, if number.is_multiple_of(2) { OWNER } else { DESK }).await;
+    let mut sender = clinic
+        .sender(2_000 + number, if number.is_multiple_of(2) { OWNER } else { DESK })
+        .await;
     let mut seqs = Vec::new();
     for round in 0..ROUNDS {
         let client = 10_000 + number * 10 + round;
-        let first = clinic.push(&mut sender, vec![create("client", client, &client_document("Kim"))]).await;
+        let first = clinic
+            .push(&mut sender, vec![create("client", client, &client_document("Kim"))])
+            .await;
         let both = vec![
             patch("client", client, 1, &json!({"phone": {"raw": "010"}})),
             patch("client", client, 1, &json!({"address": {"city": "Seoul"}})),
@@ -51,7 +57,11 @@ async fn the_feed_has_no_gap_under_64_writers_and_a_tailing_reader(ground: Groun
     let reader = tokio::spawn(tail(there.clone(), Arc::clone(&done)));
     let mut writers = JoinSet::new();
     for number in 0..WRITERS {
-        let clinic = if number.is_multiple_of(3) { there.clone() } else { here.clone() };
+        let clinic = if number.is_multiple_of(3) {
+            there.clone()
+        } else {
+            here.clone()
+        };
         writers.spawn(write(clinic, number));
     }
     let mut seqs: Vec<i64> = writers.join_all().await.into_iter().flatten().collect();
@@ -60,9 +70,17 @@ async fn the_feed_has_no_gap_under_64_writers_and_a_tailing_reader(ground: Groun
 
     seqs.sort_unstable();
     let head = here.head_seq().await;
-    assert_eq!(seqs, (1..=head).collect::<Vec<_>>(), "numbers are contiguous and each was given once");
-    let truth: BTreeMap<EntityKey, (i64, i64)> =
-        here.rows(&[Scope::Office]).await.into_iter().map(|row| (row.key, (row.rev, row.seq))).collect();
+    assert_eq!(
+        seqs,
+        (1..=head).collect::<Vec<_>>(),
+        "numbers are contiguous and each was given once"
+    );
+    let truth: BTreeMap<EntityKey, (i64, i64)> = here
+        .rows(&[Scope::Office])
+        .await
+        .into_iter()
+        .map(|row| (row.key, (row.rev, row.seq)))
+        .collect();
     assert_eq!(truth.len(), usize::try_from(WRITERS * ROUNDS).unwrap());
     assert_eq!(mirror, truth, "the tailing reader missed nothing");
 }
@@ -73,11 +91,23 @@ async fn tail(clinic: Clinic, done: Arc<AtomicBool>) -> BTreeMap<EntityKey, (i64
     let mut cursor = 0;
     loop {
         let finished = done.load(Ordering::Acquire);
-        let limit = PageLimit { rows: 7, bytes: u64::MAX };
-        let page = clinic.storage.read_since(clinic.practice, cursor, &[Scope::Office], limit).await.unwrap();
+        let limit = PageLimit {
+            rows: 7,
+            bytes: u64::MAX,
+        };
+        let page = clinic
+            .storage
+            .read_since(clinic.practice, cursor, &[Scope::Office], limit)
+            .await
+            .unwrap();
         let mut last = cursor;
         for row in page.rows {
-            assert!(row.seq > last && row.seq <= page.examined, "{} after {last}, up to {}", row.seq, page.examined);
+            assert!(
+                row.seq > last && row.seq <= page.examined,
+                "{} after {last}, up to {}",
+                row.seq,
+                page.examined
+            );
             last = row.seq;
             mirror.insert(row.key, (row.rev, row.seq));
         }
@@ -93,16 +123,35 @@ async fn tail(clinic: Clinic, done: Arc<AtomicBool>) -> BTreeMap<EntityKey, (i64
 async fn a_page_without_visible_rows_gets_on_and_no_cursor_passes_what_was_examined(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     let mut owner = clinic.sender(800, OWNER).await;
-    clinic.push(&mut owner, vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)]).await;
+    clinic
+        .push(
+            &mut owner,
+            vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)],
+        )
+        .await;
     for number in 0..20 {
-        clinic.push(&mut owner, vec![create("session_note", 100 + number, &note(1, OWNER, "text"))]).await;
+        clinic
+            .push(
+                &mut owner,
+                vec![create("session_note", 100 + number, &note(1, OWNER, "text"))],
+            )
+            .await;
     }
-    clinic.push(&mut owner, vec![create("client", 2, &client_document("Lee"))]).await;
+    clinic
+        .push(&mut owner, vec![create("client", 2, &client_document("Lee"))])
+        .await;
 
-    let limit = PageLimit { rows: 5, bytes: u64::MAX };
+    let limit = PageLimit {
+        rows: 5,
+        bytes: u64::MAX,
+    };
     let (mut cursor, mut seen, mut empty) = (0, Vec::new(), 0);
     loop {
-        let page = clinic.storage.read_since(clinic.practice, cursor, &[Scope::Office], limit).await.unwrap();
+        let page = clinic
+            .storage
+            .read_since(clinic.practice, cursor, &[Scope::Office], limit)
+            .await
+            .unwrap();
         assert!(page.examined > cursor || !page.more, "a page always gets on");
         assert!(page.examined - cursor <= 5, "a limited page does not skip to the head");
         empty += usize::from(page.rows.is_empty());
@@ -113,9 +162,16 @@ async fn a_page_without_visible_rows_gets_on_and_no_cursor_passes_what_was_exami
         }
     }
     assert_eq!(cursor, clinic.head_seq().await);
-    assert_eq!(seen, [key("client", 1), crate::clinic::care_key(1, OWNER), key("client", 2)]);
+    assert_eq!(
+        seen,
+        [key("client", 1), crate::clinic::care_key(1, OWNER), key("client", 2)]
+    );
     assert!(empty >= 3, "the notes between them filled whole pages");
-    let beyond = clinic.storage.read_since(clinic.practice, cursor, &[Scope::Office], limit).await.unwrap();
+    let beyond = clinic
+        .storage
+        .read_since(clinic.practice, cursor, &[Scope::Office], limit)
+        .await
+        .unwrap();
     assert_eq!((beyond.rows.len(), beyond.examined, beyond.more), (0, cursor, false));
 }
 
@@ -123,12 +179,29 @@ async fn a_page_ends_at_its_bytes(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     let mut owner = clinic.sender(800, OWNER).await;
     for number in 0..5 {
-        clinic.push(&mut owner, vec![create("client", number, &client_document(&"long ".repeat(30)))]).await;
+        clinic
+            .push(
+                &mut owner,
+                vec![create("client", number, &client_document(&"long ".repeat(30)))],
+            )
+            .await;
     }
     let limit = PageLimit { rows: 100, bytes: 1 };
-    let page = clinic.storage.read_since(clinic.practice, 0, &[Scope::Office], limit).await.unwrap();
-    assert_eq!((page.rows.len(), page.examined, page.more), (1, 1, true), "the first row is given whatever its size");
-    let page = clinic.storage.snapshot_page(clinic.practice, Scope::Office, None, limit).await.unwrap();
+    let page = clinic
+        .storage
+        .read_since(clinic.practice, 0, &[Scope::Office], limit)
+        .await
+        .unwrap();
+    assert_eq!(
+        (page.rows.len(), page.examined, page.more),
+        (1, 1, true),
+        "the first row is given whatever its size"
+    );
+    let page = clinic
+        .storage
+        .snapshot_page(clinic.practice, Scope::Office, None, limit)
+        .await
+        .unwrap();
     assert_eq!((page.rows.len(), page.more), (1, true));
 }
 
@@ -136,13 +209,25 @@ async fn snapshot_pages_are_complete_while_writers_run(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     let mut owner = clinic.sender(800, OWNER).await;
     for number in 0..40 {
-        clinic.push(&mut owner, vec![create("client", 1_000 + number, &client_document("Kim"))]).await;
+        clinic
+            .push(
+                &mut owner,
+                vec![create("client", 1_000 + number, &client_document("Kim"))],
+            )
+            .await;
     }
     let writing = tokio::spawn(write(clinic.clone(), 1));
-    let limit = PageLimit { rows: 7, bytes: u64::MAX };
+    let limit = PageLimit {
+        rows: 7,
+        bytes: u64::MAX,
+    };
     let (mut after, mut keys, mut start) = (None, Vec::new(), None);
     loop {
-        let page = clinic.storage.snapshot_page(clinic.practice, Scope::Office, after.as_ref(), limit).await.unwrap();
+        let page = clinic
+            .storage
+            .snapshot_page(clinic.practice, Scope::Office, after.as_ref(), limit)
+            .await
+            .unwrap();
         start.get_or_insert(page.head.seq);
         keys.extend(page.rows.into_iter().map(|row| row.key));
         after = keys.last().cloned();
@@ -153,10 +238,17 @@ async fn snapshot_pages_are_complete_while_writers_run(ground: Ground) {
     writing.await.unwrap();
     assert!(keys.is_sorted(), "pages are ordered by type and id");
     for number in 0..40 {
-        assert!(keys.contains(&key("client", 1_000 + number)), "what was there at the start is in a page");
+        assert!(
+            keys.contains(&key("client", 1_000 + number)),
+            "what was there at the start is in a page"
+        );
     }
     // What came meanwhile follows from the head that the first page named.
-    let rest = clinic.storage.read_since(clinic.practice, start.unwrap(), &[Scope::Office], EVERYTHING).await.unwrap();
+    let rest = clinic
+        .storage
+        .read_since(clinic.practice, start.unwrap(), &[Scope::Office], EVERYTHING)
+        .await
+        .unwrap();
     keys.extend(rest.rows.into_iter().map(|row| row.key));
     for row in clinic.rows(&[Scope::Office]).await {
         assert!(keys.contains(&row.key));
@@ -166,21 +258,45 @@ async fn snapshot_pages_are_complete_while_writers_run(ground: Ground) {
 async fn leaves_are_those_of_the_rows(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     let mut owner = clinic.sender(800, OWNER).await;
-    clinic.push(&mut owner, vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)]).await;
-    clinic.push(&mut owner, vec![create("session_note", 5, &note(1, OWNER, "text"))]).await;
-    clinic.push(&mut owner, vec![create("client", 2, &client_document("Lee"))]).await;
+    clinic
+        .push(
+            &mut owner,
+            vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)],
+        )
+        .await;
+    clinic
+        .push(&mut owner, vec![create("session_note", 5, &note(1, OWNER, "text"))])
+        .await;
+    clinic
+        .push(&mut owner, vec![create("client", 2, &client_document("Lee"))])
+        .await;
     clinic.push(&mut owner, vec![void("client", 2, 1)]).await;
-    for scopes in [vec![], vec![Scope::Office], vec![clinical(1)], vec![Scope::Office, clinical(1), clinical(2)]] {
+    for scopes in [
+        vec![],
+        vec![Scope::Office],
+        vec![clinical(1)],
+        vec![Scope::Office, clinical(1), clinical(2)],
+    ] {
         let leaves = clinic.storage.leaves(clinic.practice, &scopes).await.unwrap();
         assert_eq!(leaves.seq, clinic.head_seq().await);
         let mut expected: Vec<_> = clinic
             .rows(&scopes)
             .await
             .into_iter()
-            .map(|row| (row.key.clone(), row.rev, leaf(&row.key, row.rev, row.deleted, &row.doc).unwrap()))
+            .map(|row| {
+                (
+                    row.key.clone(),
+                    row.rev,
+                    leaf(&row.key, row.rev, row.deleted, &row.doc).unwrap(),
+                )
+            })
             .collect();
         expected.sort();
-        let found: Vec<_> = leaves.entries.into_iter().map(|entry| (entry.key, entry.rev, entry.leaf)).collect();
+        let found: Vec<_> = leaves
+            .entries
+            .into_iter()
+            .map(|entry| (entry.key, entry.rev, entry.leaf))
+            .collect();
         assert_eq!(found, expected);
     }
 }
@@ -191,25 +307,47 @@ async fn the_chain_verifies_from_the_first_change_to_the_head(ground: Ground) {
     for number in 0..30 {
         let ops = vec![create("client", number, &client_document("Kim")), grant(number, OWNER)];
         clinic.push(&mut owner, ops).await;
-        clinic.push(&mut owner, vec![create("appointment", number, &crate::clinic::booking(600, number, OWNER))]).await;
+        clinic
+            .push(
+                &mut owner,
+                vec![create(
+                    "appointment",
+                    number,
+                    &crate::clinic::booking(600, number, OWNER),
+                )],
+            )
+            .await;
     }
     let history = whole_history(clinic.storage.as_ref(), &clinic).await;
     let (mut chain, mut next) = ([0; 32], 1);
     assert_eq!(clinic.storage.chain_at(clinic.practice, 0).await.unwrap(), Some(chain));
     for entry in history {
         assert_eq!(entry.first_seq, next, "no number is missing");
-        assert_eq!(entry.last_seq - entry.first_seq + 1, i64::try_from(entry.leaves.len()).unwrap());
+        assert_eq!(
+            entry.last_seq - entry.first_seq + 1,
+            i64::try_from(entry.leaves.len()).unwrap()
+        );
         for inside in entry.first_seq..entry.last_seq {
-            assert_eq!(clinic.storage.chain_at(clinic.practice, inside).await.unwrap(), Some(chain), "an operation is one link");
+            assert_eq!(
+                clinic.storage.chain_at(clinic.practice, inside).await.unwrap(),
+                Some(chain),
+                "an operation is one link"
+            );
         }
         chain = extend_chain(&chain, entry.op_id, entry.first_seq, &entry.leaves);
         assert_eq!(entry.chain, chain);
-        assert_eq!(clinic.storage.chain_at(clinic.practice, entry.last_seq).await.unwrap(), Some(chain));
+        assert_eq!(
+            clinic.storage.chain_at(clinic.practice, entry.last_seq).await.unwrap(),
+            Some(chain)
+        );
         next = entry.last_seq + 1;
     }
     let head = clinic.storage.head(clinic.practice).await.unwrap().unwrap();
     assert_eq!((head.seq, head.chain), (next - 1, chain));
-    assert_eq!(clinic.storage.chain_at(clinic.practice, head.seq + 1).await.unwrap(), None);
+    assert_eq!(
+        clinic.storage.chain_at(clinic.practice, head.seq + 1).await.unwrap(),
+        None
+    );
     assert_eq!(clinic.storage.chain_at(clinic.practice, -1).await.unwrap(), None);
 }
 
@@ -234,7 +372,8 @@ async fn who_follows_a_head_is_woken_by_every_push(ground: Ground) {
     assert_eq!((*near.borrow_and_update(), *far.borrow_and_update()), (0, 0));
     for seq in 1..=3 {
         let number = u32::try_from(seq).unwrap();
-        here.push(&mut owner, vec![create("client", number, &client_document("Kim"))]).await;
+        here.push(&mut owner, vec![create("client", number, &client_document("Kim"))])
+            .await;
         assert_eq!(*near.wait_for(|head| *head >= seq).await.unwrap(), seq);
         assert_eq!(*far.wait_for(|head| *head >= seq).await.unwrap(), seq);
     }

@@ -32,14 +32,20 @@ static SERVER: OnceCell<Mongod> = OnceCell::const_new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 impl Ground {
-    pub(crate) async fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let storage = SqliteStorage::open(&folder.path().join("service.db"), &master()).unwrap();
-        Self { storage: Arc::new(storage), place: Place::File(folder) }
+        Self {
+            storage: Arc::new(storage),
+            place: Place::File(folder),
+        }
     }
 
     pub(crate) async fn mongodb() -> Self {
-        let server = SERVER.get_or_try_init(Mongod::replica_set).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let server = SERVER
+            .get_or_try_init(Mongod::replica_set)
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}"));
         Self::mongodb_on(server).await
     }
 
@@ -47,7 +53,10 @@ impl Ground {
         let number = DATABASES.fetch_add(1, Ordering::Relaxed);
         let uri = server.uri(&format!("conformance{number}"));
         let storage = MongoStorage::connect(&uri, &master()).await.unwrap();
-        Self { storage: Arc::new(storage), place: Place::Database(uri) }
+        Self {
+            storage: Arc::new(storage),
+            place: Place::Database(uri),
+        }
     }
 
     /// A second service node on the same practices. A file has one service alone, which is then its own second node.

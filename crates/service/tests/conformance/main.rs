@@ -10,7 +10,7 @@ macro_rules! on_both_storages {
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
-                super::$test(crate::ground::Ground::sqlite().await).await;
+                super::$test(crate::ground::Ground::sqlite()).await;
             })+
         }
 

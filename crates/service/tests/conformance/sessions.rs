@@ -17,7 +17,12 @@ on_both_storages!(
 const NOW: i64 = 4_000_000_000_000;
 
 fn session(clinic: &Clinic, family: &str) -> Session {
-    Session { family: family.into(), practice: clinic.practice, user: user(OWNER), device: DeviceId::new(uuid(700)) }
+    Session {
+        family: family.into(),
+        practice: clinic.practice,
+        user: user(OWNER),
+        device: DeviceId::new(uuid(700)),
+    }
 }
 
 fn tokens(number: u8) -> Tokens {
@@ -33,15 +38,33 @@ async fn a_session_lives_until_its_access_token_expires_or_it_is_ended(ground: G
     let clinic = Clinic::on(&ground.storage).await;
     let kept = session(&clinic, "one");
     clinic.storage.put_session(&kept, &tokens(1)).await.unwrap();
-    let find = async |token: TokenHash, now| clinic.storage.session_by_access(clinic.practice, &token, now).await.unwrap();
+    let find = async |token: TokenHash, now| {
+        clinic
+            .storage
+            .session_by_access(clinic.practice, &token, now)
+            .await
+            .unwrap()
+    };
     assert_eq!(find(tokens(1).access, NOW).await, Some(kept));
     assert_eq!(find(tokens(1).access, tokens(1).access_expires_ms).await, None);
-    assert_eq!(find(tokens(1).refresh, NOW).await, None, "a refresh token opens nothing");
+    assert_eq!(
+        find(tokens(1).refresh, NOW).await,
+        None,
+        "a refresh token opens nothing"
+    );
     assert_eq!(find(tokens(2).access, NOW).await, None);
     clinic.storage.end_session(clinic.practice, "one").await.unwrap();
-    clinic.storage.end_session(clinic.practice, "never there").await.unwrap();
+    clinic
+        .storage
+        .end_session(clinic.practice, "never there")
+        .await
+        .unwrap();
     assert_eq!(find(tokens(1).access, NOW).await, None);
-    let ended = clinic.storage.rotate_session(clinic.practice, &tokens(1).refresh, &tokens(2), NOW).await.unwrap();
+    let ended = clinic
+        .storage
+        .rotate_session(clinic.practice, &tokens(1).refresh, &tokens(2), NOW)
+        .await
+        .unwrap();
     assert_eq!(ended, Rotation::Unknown);
 }
 
@@ -50,42 +73,90 @@ async fn a_refresh_token_is_exchanged_once_and_using_it_again_ends_the_session(g
     let kept = session(&clinic, "one");
     clinic.storage.put_session(&kept, &tokens(1)).await.unwrap();
     let rotate = async |old: u8, new: u8, now| {
-        clinic.storage.rotate_session(clinic.practice, &tokens(old).refresh, &tokens(new), now).await.unwrap()
+        clinic
+            .storage
+            .rotate_session(clinic.practice, &tokens(old).refresh, &tokens(new), now)
+            .await
+            .unwrap()
     };
     assert_eq!(rotate(9, 2, NOW).await, Rotation::Unknown);
     assert_eq!(rotate(1, 2, tokens(1).refresh_expires_ms).await, Rotation::Expired);
     assert_eq!(rotate(1, 2, NOW).await, Rotation::Rotated(kept.clone()));
-    let by_access = async |number| clinic.storage.session_by_access(clinic.practice, &tokens(number).access, NOW).await.unwrap();
+    let by_access = async |number| {
+        clinic
+            .storage
+            .session_by_access(clinic.practice, &tokens(number).access, NOW)
+            .await
+            .unwrap()
+    };
     assert_eq!(by_access(1).await, None, "the old access token ends with the exchange");
     assert_eq!(by_access(2).await, Some(kept.clone()));
     assert_eq!(rotate(2, 3, NOW).await, Rotation::Rotated(kept));
     assert_eq!(rotate(1, 4, NOW).await, Rotation::Reused);
-    assert_eq!(by_access(3).await, None, "whoever holds the newest token is out as well");
+    assert_eq!(
+        by_access(3).await,
+        None,
+        "whoever holds the newest token is out as well"
+    );
     assert_eq!(rotate(3, 5, NOW).await, Rotation::Unknown);
 }
 
 async fn of_many_who_exchange_one_token_at_most_one_succeeds(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
-    clinic.storage.put_session(&session(&clinic, "one"), &tokens(1)).await.unwrap();
+    clinic
+        .storage
+        .put_session(&session(&clinic, "one"), &tokens(1))
+        .await
+        .unwrap();
     let mut racing = JoinSet::new();
     for number in 10..18 {
         let clinic = clinic.clone();
         racing.spawn(async move {
-            clinic.storage.rotate_session(clinic.practice, &tokens(1).refresh, &tokens(number), NOW).await.unwrap()
+            clinic
+                .storage
+                .rotate_session(clinic.practice, &tokens(1).refresh, &tokens(number), NOW)
+                .await
+                .unwrap()
         });
     }
     let outcomes = racing.join_all().await;
-    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Rotation::Rotated(_))).count(), 1);
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Rotation::Reused).count(), 7);
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Rotation::Rotated(_)))
+            .count(),
+        1
+    );
+    assert_eq!(
+        outcomes.iter().filter(|outcome| **outcome == Rotation::Reused).count(),
+        7
+    );
 }
 
 async fn revoking_a_computer_ends_its_sessions(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
-    clinic.storage.put_session(&session(&clinic, "one"), &tokens(1)).await.unwrap();
-    let elsewhere = Session { device: DeviceId::new(uuid(701)), ..session(&clinic, "two") };
+    clinic
+        .storage
+        .put_session(&session(&clinic, "one"), &tokens(1))
+        .await
+        .unwrap();
+    let elsewhere = Session {
+        device: DeviceId::new(uuid(701)),
+        ..session(&clinic, "two")
+    };
     clinic.storage.put_session(&elsewhere, &tokens(2)).await.unwrap();
-    clinic.storage.revoke_device(clinic.practice, DeviceId::new(uuid(700))).await.unwrap();
-    let find = async |number| clinic.storage.session_by_access(clinic.practice, &tokens(number).access, NOW).await.unwrap();
+    clinic
+        .storage
+        .revoke_device(clinic.practice, DeviceId::new(uuid(700)))
+        .await
+        .unwrap();
+    let find = async |number| {
+        clinic
+            .storage
+            .session_by_access(clinic.practice, &tokens(number).access, NOW)
+            .await
+            .unwrap()
+    };
     assert_eq!(find(1).await, None);
     assert_eq!(find(2).await, Some(elsewhere));
 }

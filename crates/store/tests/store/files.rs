@@ -13,7 +13,14 @@ use crate::fixture::{Clinic, get, key_of};
 /// Every file of a folder with its bytes.
 fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
-    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+    entries
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
+        .collect()
 }
 
 fn unknown(_: &Head) -> HeadCheck {
@@ -56,7 +63,13 @@ fn a_file_left_unfinished_by_a_crash_does_not_stand_in_the_way() {
 }
 
 /// Opens with the proof and gives the error; the folder must be as it was.
-fn refused(clinic: &Clinic, kind: FileKind, key: &DatabaseKey, proof: KeyProof, head: &dyn Fn(&Head) -> HeadCheck) -> OpenError {
+fn refused(
+    clinic: &Clinic,
+    kind: FileKind,
+    key: &DatabaseKey,
+    proof: KeyProof,
+    head: &dyn Fn(&Head) -> HeadCheck,
+) -> OpenError {
     let before = bytes(clinic.folder.path());
     let error = clinic.try_open(kind, key, proof, head).map(drop).unwrap_err();
     assert!(bytes(clinic.folder.path()) == before, "{error:?} changed a file");
@@ -67,21 +80,45 @@ fn refused(clinic: &Clinic, kind: FileKind, key: &DatabaseKey, proof: KeyProof, 
 fn missing_wrong_key_damaged_newer_and_rolled_back_are_five_errors_that_change_no_byte() {
     let clinic = Clinic::new();
     let office = FileKind::Office;
-    assert!(matches!(refused(&clinic, office, &clinic.key, KeyProof::Proven, &unknown), OpenError::Missing));
+    assert!(matches!(
+        refused(&clinic, office, &clinic.key, KeyProof::Proven, &unknown),
+        OpenError::Missing
+    ));
 
     let head = filled(&clinic);
     let other_key = DatabaseKey::from_bytes(&[8; 48]);
-    assert!(matches!(refused(&clinic, office, &other_key, KeyProof::Unproven, &unknown), OpenError::WrongKey));
-    assert!(matches!(refused(&clinic, office, &other_key, KeyProof::Proven, &unknown), OpenError::Damaged(_)));
+    assert!(matches!(
+        refused(&clinic, office, &other_key, KeyProof::Unproven, &unknown),
+        OpenError::WrongKey
+    ));
+    assert!(matches!(
+        refused(&clinic, office, &other_key, KeyProof::Proven, &unknown),
+        OpenError::Damaged(_)
+    ));
 
     let back = |_: &Head| HeadCheck::RolledBack { recorded_sequence: 9 };
-    assert!(matches!(refused(&clinic, office, &clinic.key, KeyProof::Proven, &back), OpenError::RolledBack));
-    let rewritten = |_: &Head| HeadCheck::Ahead { recorded_sequence: 1, recorded_hash: [1; 32] };
-    assert!(matches!(refused(&clinic, office, &clinic.key, KeyProof::Proven, &rewritten), OpenError::RolledBack));
-    let ahead = move |_: &Head| HeadCheck::Ahead { recorded_sequence: head.sequence, recorded_hash: head.hash };
+    assert!(matches!(
+        refused(&clinic, office, &clinic.key, KeyProof::Proven, &back),
+        OpenError::RolledBack
+    ));
+    let rewritten = |_: &Head| HeadCheck::Ahead {
+        recorded_sequence: 1,
+        recorded_hash: [1; 32],
+    };
+    assert!(matches!(
+        refused(&clinic, office, &clinic.key, KeyProof::Proven, &rewritten),
+        OpenError::RolledBack
+    ));
+    let ahead = move |_: &Head| HeadCheck::Ahead {
+        recorded_sequence: head.sequence,
+        recorded_hash: head.hash,
+    };
     assert!(clinic.try_open(office, &clinic.key, KeyProof::Proven, &ahead).is_ok());
     let other = |_: &Head| HeadCheck::OtherDatabase;
-    assert!(matches!(refused(&clinic, office, &clinic.key, KeyProof::Proven, &other), OpenError::ForeignFile));
+    assert!(matches!(
+        refused(&clinic, office, &clinic.key, KeyProof::Proven, &other),
+        OpenError::ForeignFile
+    ));
     fs::copy(clinic.path(office), clinic.path(clinic.clinical_kind())).unwrap();
     let foreign = refused(&clinic, clinic.clinical_kind(), &clinic.key, KeyProof::Proven, &unknown);
     assert!(matches!(foreign, OpenError::ForeignFile));
@@ -111,7 +148,9 @@ fn missing_wrong_key_damaged_newer_and_rolled_back_are_five_errors_that_change_n
 fn raw(clinic: &Clinic, sql: &str) {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection = rusqlite::Connection::open_with_flags(clinic.path(FileKind::Office), flags).unwrap();
-    connection.execute_batch(&format!("PRAGMA key = \"{}\"; {sql}", *clinic.key.sqlcipher_text())).unwrap();
+    connection
+        .execute_batch(&format!("PRAGMA key = \"{}\"; {sql}", *clinic.key.sqlcipher_text()))
+        .unwrap();
 }
 
 #[test]
@@ -127,9 +166,15 @@ fn a_flipped_bit_anywhere_gives_an_error_or_the_right_data() {
         let opened = clinic.try_open(FileKind::Office, &clinic.key, KeyProof::Proven, &unknown);
         let names = opened.map_err(drop).and_then(|store| {
             let clients = store.read(|reads| reads.list("client")).map_err(drop)?;
-            Ok(clients.iter().map(|client| client.doc.text("name", "family").unwrap().to_owned()).collect::<Vec<_>>())
+            Ok(clients
+                .iter()
+                .map(|client| client.doc.text("name", "family").unwrap().to_owned())
+                .collect::<Vec<_>>())
         });
-        assert!(names.is_err() || names == Ok(vec!["Archer".to_owned()]), "bit at {position}");
+        assert!(
+            names.is_err() || names == Ok(vec!["Archer".to_owned()]),
+            "bit at {position}"
+        );
     }
 }
 
@@ -144,7 +189,13 @@ fn an_old_copy_put_back_is_noticed_by_its_head() {
     fs::write(clinic.path(FileKind::Office), copy).unwrap();
     let check = |found: &Head| {
         assert_eq!(*found, old);
-        if *found == recorded { HeadCheck::Same } else { HeadCheck::RolledBack { recorded_sequence: recorded.sequence } }
+        if *found == recorded {
+            HeadCheck::Same
+        } else {
+            HeadCheck::RolledBack {
+                recorded_sequence: recorded.sequence,
+            }
+        }
     };
     let error = refused(&clinic, FileKind::Office, &clinic.key, KeyProof::Proven, &check);
     assert!(matches!(error, OpenError::RolledBack));
@@ -166,7 +217,14 @@ fn a_file_that_was_not_closed_is_read_through_its_log_and_a_refusal_leaves_both(
     let other_key = DatabaseKey::from_bytes(&[8; 48]);
     let error = refused(&crashed, FileKind::Office, &other_key, KeyProof::Unproven, &unknown);
     assert!(matches!(error, OpenError::WrongKey));
-    assert_eq!(crashed.open(FileKind::Office).read(|reads| reads.list("client")).unwrap().len(), 1);
+    assert_eq!(
+        crashed
+            .open(FileKind::Office)
+            .read(|reads| reads.list("client"))
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -188,7 +246,10 @@ fn no_file_shows_what_was_written_into_it() {
     clinical.checkpoint().unwrap();
     hunt();
     let text = get(&clinical, &note).unwrap().doc;
-    assert!(format!("{}", serde_json::to_value(&text).unwrap()).contains("Clinical-Canary"), "the control");
+    assert!(
+        format!("{}", serde_json::to_value(&text).unwrap()).contains("Clinical-Canary"),
+        "the control"
+    );
 }
 
 #[test]
@@ -198,7 +259,10 @@ fn readers_see_the_state_before_a_write_until_it_is_committed() {
     let key = key_of("client", 0xC001);
     clinic
         .write(&store, |tx| {
-            tx.create(&key, crate::fixture::doc(serde_json::json!({"name": {"family": "A"}, "status": {"state": "active"}})))?;
+            tx.create(
+                &key,
+                crate::fixture::doc(serde_json::json!({"name": {"family": "A"}, "status": {"state": "active"}})),
+            )?;
             assert!(tx.get(&key)?.is_some());
             assert!(get(&store, &key).is_none());
             Ok(())

@@ -4,13 +4,12 @@ use std::cell::Cell;
 use std::path::PathBuf;
 
 use caseload_domain::time::Millis;
-use caseload_domain::{
-    ClientId, DeviceId, Document, EntityId, EntityKey, PracticeId, ReplicaId, Role, Scope, UserId,
-};
+use caseload_domain::{ClientId, DeviceId, Document, EntityId, EntityKey, PracticeId, ReplicaId, Role, Scope, UserId};
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{Group, OpResult, Outcome, WireRow};
 use caseload_store::{
-    Action, Author, Committed, Entity, Entropy, FileKind, Identity, KeyProof, OpenError, Opening, Store, WriteError, WriteTx,
+    Action, Author, Committed, Entity, Entropy, FileKind, Identity, KeyProof, OpenError, Opening, Store, WriteError,
+    WriteTx,
 };
 use caseload_vault::heads::{Head, HeadCheck};
 use caseload_vault::{DatabaseKey, SigningKey};
@@ -67,11 +66,21 @@ impl Clinic {
     }
 
     pub(crate) fn path(&self, kind: FileKind) -> PathBuf {
-        self.folder.path().join(if kind == FileKind::Office { "office.db" } else { "clinical.db" })
+        self.folder.path().join(if kind == FileKind::Office {
+            "office.db"
+        } else {
+            "clinical.db"
+        })
     }
 
     pub(crate) fn identity(&self, kind: FileKind) -> Identity {
-        Identity { practice: PRACTICE, device: DeviceId::new(uuid(0xE)), kind, replica: REPLICA, replica_number: 1 }
+        Identity {
+            practice: PRACTICE,
+            device: DeviceId::new(uuid(0xE)),
+            kind,
+            replica: REPLICA,
+            replica_number: 1,
+        }
     }
 
     pub(crate) fn entropy(&self) -> Entropy {
@@ -102,7 +111,8 @@ impl Clinic {
     }
 
     pub(crate) fn open(&self, kind: FileKind) -> Store {
-        self.try_open(kind, &self.key, KeyProof::Proven, &|_| HeadCheck::Unknown).unwrap()
+        self.try_open(kind, &self.key, KeyProof::Proven, &|_| HeadCheck::Unknown)
+            .unwrap()
     }
 
     pub(crate) fn at(&self) -> Millis {
@@ -111,7 +121,11 @@ impl Clinic {
     }
 
     pub(crate) fn author(&self) -> Author<'_> {
-        Author { user: self.user, role: Role::Therapist, signing: &self.signing }
+        Author {
+            user: self.user,
+            role: Role::Therapist,
+            signing: &self.signing,
+        }
     }
 
     pub(crate) fn write<T>(
@@ -119,7 +133,14 @@ impl Clinic {
         store: &Store,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, WriteError>,
     ) -> Result<Committed<T>, WriteError> {
-        store.write(&self.author(), Action { name: "test.change", at: self.at() }, body)
+        store.write(
+            &self.author(),
+            Action {
+                name: "test.change",
+                at: self.at(),
+            },
+            body,
+        )
     }
 
     pub(crate) fn patch(&self, store: &Store, key: &EntityKey, value: Value) -> Result<Committed<()>, WriteError> {
@@ -155,32 +176,63 @@ pub(crate) fn waiting(store: &Store) -> u64 {
 }
 
 pub(crate) fn cursor(seq: i64) -> Cursor {
-    Cursor { epoch: "e1".to_owned(), seq, chain: "0".repeat(16), scopes: "0".repeat(16) }
+    Cursor {
+        epoch: "e1".to_owned(),
+        seq,
+        chain: "0".repeat(16),
+        scopes: "0".repeat(16),
+    }
 }
 
 pub(crate) fn result(number: i64, op: caseload_domain::OpId, seq: i64) -> OpResult {
     OpResult {
-        number, op_id: op, st: Outcome::Applied, rev: 1, seq, opened: Vec::new(), why: None, fields: Vec::new(),
+        number,
+        op_id: op,
+        st: Outcome::Applied,
+        rev: 1,
+        seq,
+        opened: Vec::new(),
+        why: None,
+        fields: Vec::new(),
     }
 }
 
 /// Results that say the same of every operation of `groups`; sequence numbers go on from `seq`.
 pub(crate) fn results(groups: &[Group], seq: i64) -> Vec<OpResult> {
     let ops = groups.iter().flat_map(|group| (group.first_mut..).zip(&group.ops));
-    ops.zip(seq..).map(|((number, op), seq)| result(number, op.op_id, seq)).collect()
+    ops.zip(seq..)
+        .map(|((number, op), seq)| result(number, op.op_id, seq))
+        .collect()
 }
 
 pub(crate) fn wire(key: &EntityKey, rev: i64, seq: i64, document: Document) -> WireRow {
-    let scope = caseload_domain::registry::find(&key.kind).and_then(|entity| entity.scope_of(&document)).unwrap_or(Scope::Office);
+    let scope = caseload_domain::registry::find(&key.kind)
+        .and_then(|entity| entity.scope_of(&document))
+        .unwrap_or(Scope::Office);
     let u = document.units().keys().map(|unit| (unit.clone(), rev)).collect();
-    WireRow { key: key.clone(), rev, seq, del: false, sv: 1, min_writer: 0, scope, u, doc: document }
+    WireRow {
+        key: key.clone(),
+        rev,
+        seq,
+        del: false,
+        sv: 1,
+        min_writer: 0,
+        scope,
+        u,
+        doc: document,
+    }
 }
 
 /// What the service would hold after taking `entity` as it is shown.
 pub(crate) fn shared(store: &Store, key: &EntityKey, rev: i64, seq: i64) {
     let entity = get(store, key).unwrap();
     let groups = store.next_groups(1000, 1 << 24).unwrap();
-    let answers: Vec<OpResult> = results(&groups, 0).into_iter().map(|result| OpResult { seq, ..result }).collect();
+    let answers: Vec<OpResult> = results(&groups, 0)
+        .into_iter()
+        .map(|result| OpResult { seq, ..result })
+        .collect();
     store.acknowledge(&answers, "e1", Millis(1)).unwrap();
-    store.apply_page(&[wire(key, rev, seq, entity.doc)], &cursor(seq)).unwrap();
+    store
+        .apply_page(&[wire(key, rev, seq, entity.doc)], &cursor(seq))
+        .unwrap();
 }

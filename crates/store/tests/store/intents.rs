@@ -22,28 +22,53 @@ fn signing_a_note_completes_its_session_in_the_other_file_exactly_once() {
     let intent = Intent::new(
         OpId::new(uuid(0x17)),
         vec![
-            Step { key: appointment.clone(), units: units(json!({"documented": {"at": 5}})) },
-            Step { key: appointment.clone(), units: units(json!({"status": {"state": "completed"}})) },
-            Step { key: key_of("appointment", 99), units: units(json!({"documented": {"at": 5}})) },
+            Step {
+                key: appointment.clone(),
+                units: units(json!({"documented": {"at": 5}})),
+            },
+            Step {
+                key: appointment.clone(),
+                units: units(json!({"status": {"state": "completed"}})),
+            },
+            Step {
+                key: key_of("appointment", 99),
+                units: units(json!({"documented": {"at": 5}})),
+            },
         ],
     );
     let signature = json!({"author": clinic.user, "hash": "h", "value": "v"});
     clinic
         .write(&clinical, |tx| {
-            tx.patch(&note, units(json!({"state": {"state": "signed"}, "signature": signature})))?;
+            tx.patch(
+                &note,
+                units(json!({"state": {"state": "signed"}, "signature": signature})),
+            )?;
             tx.intend(&intent)
         })
         .unwrap();
-    assert_eq!(get(&office, &appointment).unwrap().doc.text("status", "state"), Some("in_session"));
+    assert_eq!(
+        get(&office, &appointment).unwrap().doc.text("status", "state"),
+        Some("in_session")
+    );
 
     // The program ends between the two files; at the next unlock it is made up for.
     drop((office, clinical));
     let (office, clinical) = (clinic.open(FileKind::Office), clinic.open(clinic.clinical_kind()));
-    assert_eq!(clinical.read(|reads| reads.open_intents()).unwrap(), std::slice::from_ref(&intent));
+    assert_eq!(
+        clinical.read(|reads| reads.open_intents()).unwrap(),
+        std::slice::from_ref(&intent)
+    );
     assert_eq!(run_intents(&clinical, &office, &clinic.author(), Millis(9)).unwrap(), 1);
     let shown = get(&office, &appointment).unwrap().doc;
-    assert_eq!((shown.text("status", "state"), shown.integer("documented", "at")), (Some("completed"), Some(5)));
-    assert_eq!(waiting(&office), 3, "one creation and two steps; the impossible step is left out");
+    assert_eq!(
+        (shown.text("status", "state"), shown.integer("documented", "at")),
+        (Some("completed"), Some(5))
+    );
+    assert_eq!(
+        waiting(&office),
+        3,
+        "one creation and two steps; the impossible step is left out"
+    );
     assert!(clinical.read(|reads| reads.open_intents()).unwrap().is_empty());
 
     // It ended after the second file and before the first was told: doing it again changes nothing.
@@ -51,7 +76,9 @@ fn signing_a_note_completes_its_session_in_the_other_file_exactly_once() {
     let again = clinic.write(&office, |tx| tx.execute(&intent)).unwrap();
     assert_eq!((again.value, again.changed.len()), (Executed::Already, 0));
     assert_eq!((waiting(&office), office.head().unwrap()), (3, head));
-    clinic.patch(&office, &appointment, json!({"documented": {"at": 6}})).unwrap();
+    clinic
+        .patch(&office, &appointment, json!({"documented": {"at": 6}}))
+        .unwrap();
     assert_eq!(waiting(&office), 4, "fixed operations take nothing in");
 }
 
@@ -61,8 +88,15 @@ fn the_ids_of_the_steps_are_fixed_so_that_a_restored_file_arrives_at_the_same() 
         let clinic = Clinic::new();
         let office = clinic.office();
         let client = clinic.client(&office, 1, "Archer", "Ann");
-        let step = Step { key: client, units: units(json!({"alert": {"text": "x"}})) };
-        clinic.write(&office, |tx| tx.execute(&Intent::new(OpId::new(uuid(0x18)), vec![step]))).unwrap();
+        let step = Step {
+            key: client,
+            units: units(json!({"alert": {"text": "x"}})),
+        };
+        clinic
+            .write(&office, |tx| {
+                tx.execute(&Intent::new(OpId::new(uuid(0x18)), vec![step]))
+            })
+            .unwrap();
         office.next_groups(100, 1 << 20).unwrap()[1].ops[0].op_id
     };
     assert_eq!(run(), run());

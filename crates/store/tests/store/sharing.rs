@@ -17,11 +17,18 @@ fn groups(store: &Store) -> Vec<Group> {
 }
 
 fn numbers(groups: &[Group]) -> Vec<i64> {
-    groups.iter().flat_map(|group| (group.first_mut..).zip(&group.ops).map(|(number, _)| number)).collect()
+    groups
+        .iter()
+        .flat_map(|group| (group.first_mut..).zip(&group.ops).map(|(number, _)| number))
+        .collect()
 }
 
 fn refused_by(result: OpResult, why: Refusal) -> OpResult {
-    OpResult { st: Outcome::Rejected, why: Some(why), ..result }
+    OpResult {
+        st: Outcome::Rejected,
+        why: Some(why),
+        ..result
+    }
 }
 
 #[test]
@@ -32,7 +39,11 @@ fn groups_come_in_order_within_limits_and_again_until_acknowledged() {
         clinic.client(&store, n, "Archer", &format!("Ann {n}"));
     }
     assert_eq!(numbers(&store.next_groups(2, 1 << 20).unwrap()), [1, 2]);
-    assert_eq!(numbers(&store.next_groups(500, 1).unwrap()), [1], "at least one, however small the limit");
+    assert_eq!(
+        numbers(&store.next_groups(500, 1).unwrap()),
+        [1],
+        "at least one, however small the limit"
+    );
     assert_eq!(numbers(&groups(&store)), [1, 2, 3, 4, 5]);
     let state = store.sync_state().unwrap();
     assert_eq!((state.next_mut, state.last_op, state.cursor), (6, None, None));
@@ -61,10 +72,19 @@ fn an_acknowledged_change_stays_visible_until_the_pull_brings_it_and_then_costs_
     let other = key_of("client", 0xC009);
     let document = doc(json!({"salt": "0".repeat(32), "name": {"family": "B"}, "status": {"state": "active"}}));
     store.apply_page(&[wire(&other, 1, 3, document)], &cursor(3)).unwrap();
-    assert_eq!(get(&store, &key).unwrap().doc.text("phone", "raw"), Some("1"), "no flicker");
-    store.apply_page(&[wire(&key, 2, 5, shown.doc.clone())], &cursor(5)).unwrap();
+    assert_eq!(
+        get(&store, &key).unwrap().doc.text("phone", "raw"),
+        Some("1"),
+        "no flicker"
+    );
+    store
+        .apply_page(&[wire(&key, 2, 5, shown.doc.clone())], &cursor(5))
+        .unwrap();
     let settled = get(&store, &key).unwrap();
-    assert_eq!((settled.rev, settled.doc, settled.pending), (2, shown.doc.clone(), false));
+    assert_eq!(
+        (settled.rev, settled.doc, settled.pending),
+        (2, shown.doc.clone(), false)
+    );
     assert_eq!(store.read(|reads| reads.base(&key)).unwrap().unwrap().doc, shown.doc);
 }
 
@@ -77,6 +97,7 @@ fn answers_are_matched_by_operation_and_not_by_number() {
     let stranger = crate::fixture::result(1, caseload_domain::OpId::new(uuid(0xFFFF)), 1);
     store.acknowledge(&[stranger], "e1", Millis(1)).unwrap();
     assert_eq!((waiting(&store), groups(&store)), (1, sent));
+    assert_eq!(store.sync_state().unwrap().last_op, None);
 }
 
 #[test]
@@ -85,7 +106,12 @@ fn a_refused_group_is_kept_with_its_reason_and_no_longer_shown_as_done() {
     let store = clinic.office();
     let (one, two) = (key_of("client", 0xC001), key_of("client", 0xC002));
     let client = || doc(json!({"name": {"family": "A"}, "status": {"state": "active"}}));
-    clinic.write(&store, |tx| { tx.create(&one, client())?; tx.create(&two, client()) }).unwrap();
+    clinic
+        .write(&store, |tx| {
+            tx.create(&one, client())?;
+            tx.create(&two, client())
+        })
+        .unwrap();
     let good = clinic.client(&store, 3, "C", "C");
     let sent = groups(&store);
     let answers = results(&sent, 1);
@@ -99,7 +125,10 @@ fn a_refused_group_is_kept_with_its_reason_and_no_longer_shown_as_done() {
     assert!(get(&store, &one).is_none() && get(&store, &two).is_none() && get(&store, &good).is_some());
     let refused = store.read(|reads| reads.refused()).unwrap();
     assert_eq!(refused.len(), 1);
-    assert_eq!((refused[0].why, refused[0].at, refused[0].ops.len()), (RefusedWhy::Service(Refusal::Forbidden), Millis(7), 2));
+    assert_eq!(
+        (refused[0].why, refused[0].at, refused[0].ops.len()),
+        (RefusedWhy::Service(Refusal::Forbidden), Millis(7), 2)
+    );
     assert_eq!(waiting(&store), 0, "one bad group never delays the others");
 
     let grp = refused[0].grp;
@@ -107,7 +136,10 @@ fn a_refused_group_is_kept_with_its_reason_and_no_longer_shown_as_done() {
     assert!(get(&store, &one).is_some() && store.read(|reads| reads.refused()).unwrap().is_empty());
     let again = groups(&store);
     assert_eq!((numbers(&again), again[0].grp == grp), (vec![4, 5], false));
-    assert_ne!(again[0].ops[0].op_id, sent[0].ops[0].op_id, "an answered id is answered the same for ever");
+    assert_ne!(
+        again[0].ops[0].op_id, sent[0].ops[0].op_id,
+        "an answered id is answered the same for ever"
+    );
 }
 
 #[test]
@@ -118,7 +150,11 @@ fn a_repeated_refusal_is_a_refusal_and_a_refused_change_shows_the_services_value
     shared(&store, &key, 1, 1);
     clinic.patch(&store, &key, json!({"phone": {"raw": "1"}})).unwrap();
     let sent = groups(&store);
-    let answer = OpResult { st: Outcome::Duplicate, why: Some(Refusal::Forbidden), ..results(&sent, 1)[0].clone() };
+    let answer = OpResult {
+        st: Outcome::Duplicate,
+        why: Some(Refusal::Forbidden),
+        ..results(&sent, 1)[0].clone()
+    };
     store.acknowledge(&[answer], "e1", Millis(1)).unwrap();
     assert_eq!(get(&store, &key).unwrap().doc.unit("phone"), None);
     let grp = store.read(|reads| reads.refused()).unwrap()[0].grp;
@@ -132,14 +168,21 @@ fn a_change_that_needs_a_newer_service_is_held_and_still_shown() {
     let store = clinic.office();
     let key = clinic.client(&store, 1, "Archer", "Ann");
     let sent = groups(&store);
-    let answer = OpResult { st: Outcome::Upgrade, why: Some(Refusal::UnknownKind), ..results(&sent, 1)[0].clone() };
+    let answer = OpResult {
+        st: Outcome::Upgrade,
+        why: Some(Refusal::UnknownKind),
+        ..results(&sent, 1)[0].clone()
+    };
     let done = store.acknowledge(&[answer], "e1", Millis(1)).unwrap();
     assert_eq!((done.held, waiting(&store), groups(&store).len()), (1, 0, 0));
     assert!(get(&store, &key).unwrap().pending);
     let held = store.read(|reads| reads.refused()).unwrap();
     assert_eq!(held[0].why, RefusedWhy::Held);
     clinic.write(&store, |tx| tx.retry(held[0].grp)).unwrap();
-    assert_eq!((numbers(&groups(&store)), get(&store, &key).unwrap().pending), (vec![2], true));
+    assert_eq!(
+        (numbers(&groups(&store)), get(&store, &key).unwrap().pending),
+        (vec![2], true)
+    );
 }
 
 #[test]
@@ -147,34 +190,71 @@ fn an_older_row_never_replaces_a_newer_one_in_a_pull_but_does_in_a_snapshot() {
     let clinic = Clinic::new();
     let store = clinic.office();
     let key = key_of("client", 0xC001);
-    let named = |family: &str| doc(json!({"salt": "0".repeat(32), "name": {"family": family}, "status": {"state": "active"}}));
+    let named =
+        |family: &str| doc(json!({"salt": "0".repeat(32), "name": {"family": family}, "status": {"state": "active"}}));
     store.apply_page(&[wire(&key, 3, 9, named("new"))], &cursor(9)).unwrap();
-    assert!(store.apply_page(&[wire(&key, 2, 8, named("old"))], &cursor(10)).unwrap().is_empty());
+    assert!(
+        store
+            .apply_page(&[wire(&key, 2, 8, named("old"))], &cursor(10))
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(get(&store, &key).unwrap().doc.text("name", "family"), Some("new"));
     store.begin_resync().unwrap();
     assert_eq!(store.sync_state().unwrap().cursor, None);
-    store.apply_snapshot_page(&[wire(&key, 2, 8, named("restored"))]).unwrap();
-    assert_eq!(get(&store, &key).unwrap().rev, 2, "a restored service counts from an earlier revision");
+    store
+        .apply_snapshot_page(&[wire(&key, 2, 8, named("restored"))])
+        .unwrap();
+    assert_eq!(
+        get(&store, &key).unwrap().rev,
+        2,
+        "a restored service counts from an earlier revision"
+    );
 }
 
 #[test]
 fn a_finished_snapshot_removes_what_the_service_does_not_have_and_keeps_what_waits() {
     let clinic = Clinic::new();
     let store = clinic.office();
-    let named = |n: u128| (key_of("client", n), doc(json!({"salt": "0".repeat(32), "name": {"family": "A"}, "status": {"state": "active"}})));
-    let rows: Vec<_> = (1..=10).map(|n| named(n)).map(|(key, document)| wire(&key, 1, key.id.uuid().as_u128() as i64, document)).collect();
+    let named = |n: u128| {
+        (
+            key_of("client", n),
+            doc(json!({"salt": "0".repeat(32), "name": {"family": "A"}, "status": {"state": "active"}})),
+        )
+    };
+    let rows: Vec<_> = (1..=10)
+        .map(named)
+        .map(|(key, document)| wire(&key, 1, key.id.uuid().as_u128() as i64, document))
+        .collect();
     store.apply_page(&rows, &cursor(10)).unwrap();
     let own = clinic.client(&store, 50, "Own", "Own");
     let gone = key_of("client", 1);
     clinic.patch(&store, &gone, json!({"phone": {"raw": "1"}})).unwrap();
     let seen: HashSet<EntityKey> = rows[1..].iter().map(|row| row.key.clone()).collect();
-    assert_eq!(store.finish_snapshot(Scope::Office, &seen, Removal::AtMostAFifth).unwrap(), std::slice::from_ref(&gone));
+    assert_eq!(
+        store
+            .finish_snapshot(Scope::Office, &seen, Removal::AtMostAFifth)
+            .unwrap(),
+        std::slice::from_ref(&gone)
+    );
     assert!(get(&store, &gone).is_none() && get(&store, &own).is_some());
-    assert_eq!((waiting(&store), store.sync_state().unwrap().scopes), (2, vec![Scope::Office]));
+    assert_eq!(
+        (waiting(&store), store.sync_state().unwrap().scopes),
+        (2, vec![Scope::Office])
+    );
     let few: HashSet<EntityKey> = rows[1..4].iter().map(|row| row.key.clone()).collect();
     let stopped = store.finish_snapshot(Scope::Office, &few, Removal::AtMostAFifth);
-    assert!(matches!(stopped, Err(ApplyError::TooManyRemovals { gone: 6, of: 9 })), "{stopped:?}");
-    assert_eq!(store.finish_snapshot(Scope::Office, &few, Removal::Confirmed).unwrap().len(), 6);
+    assert!(
+        matches!(stopped, Err(ApplyError::TooManyRemovals { gone: 6, of: 9 })),
+        "{stopped:?}"
+    );
+    assert_eq!(
+        store
+            .finish_snapshot(Scope::Office, &few, Removal::Confirmed)
+            .unwrap()
+            .len(),
+        6
+    );
     store.set_cursor(&cursor(11)).unwrap();
     assert_eq!(store.sync_state().unwrap().cursor, Some(cursor(11)));
 }
@@ -184,15 +264,22 @@ fn leaving_a_scope_erases_its_rows_and_keeps_unsent_work_as_refused() {
     let clinic = Clinic::new();
     let store = clinic.clinical();
     let theirs = |n: u128, client: u128| {
-        let document = doc(json!({"salt": "0".repeat(32), "subject": {"client": client_id(client)}, "history": {"text": "h"}}));
+        let document =
+            doc(json!({"salt": "0".repeat(32), "subject": {"client": client_id(client)}, "history": {"text": "h"}}));
         wire(&key_of("client_chart", n), 1, i64::try_from(n).unwrap(), document)
     };
     store.apply_page(&[theirs(1, 1), theirs(2, 2)], &cursor(2)).unwrap();
     let (left, kept) = (key_of("client_chart", 1), key_of("client_chart", 2));
-    clinic.patch(&store, &kept, json!({"history": {"text": "first"}})).unwrap();
+    clinic
+        .patch(&store, &kept, json!({"history": {"text": "first"}}))
+        .unwrap();
     let sent = groups(&store);
-    clinic.patch(&store, &left, json!({"history": {"text": "mine"}})).unwrap();
-    clinic.patch(&store, &kept, json!({"safety_plan": {"text": "later"}})).unwrap();
+    clinic
+        .patch(&store, &left, json!({"history": {"text": "mine"}}))
+        .unwrap();
+    clinic
+        .patch(&store, &kept, json!({"safety_plan": {"text": "later"}}))
+        .unwrap();
     let erased = store.leave_scope(Scope::Clinical(client_id(1)), Millis(3)).unwrap();
     assert_eq!(erased, std::slice::from_ref(&left));
     assert!(get(&store, &left).is_none());
@@ -203,7 +290,11 @@ fn leaving_a_scope_erases_its_rows_and_keeps_unsent_work_as_refused() {
     assert_eq!(all[0], sent[0]);
     for group in &all {
         let signature: Signature = serde_json::from_value(json!(group.sig)).unwrap();
-        clinic.signing.public().verify(&group.signing_bytes(PRACTICE).unwrap(), &signature).unwrap();
+        clinic
+            .signing
+            .public()
+            .verify(&group.signing_bytes(PRACTICE).unwrap(), &signature)
+            .unwrap();
     }
     assert_eq!(store.sync_state().unwrap().next_mut, 3);
 }
@@ -227,12 +318,21 @@ fn rows_of_a_foreign_scope_are_refused_and_nothing_of_their_page_is_kept() {
     let store = clinic.office();
     let office = doc(json!({"salt": "0".repeat(32), "name": {"family": "A"}, "status": {"state": "active"}}));
     let clinical = doc(json!({"salt": "0".repeat(32), "subject": {"client": client_id(1)}}));
-    let page = [wire(&key_of("client", 1), 1, 1, office), wire(&key_of("client_chart", 1), 1, 2, clinical)];
-    assert!(matches!(store.apply_page(&page, &cursor(2)), Err(ApplyError::ForeignScope)));
+    let page = [
+        wire(&key_of("client", 1), 1, 1, office),
+        wire(&key_of("client_chart", 1), 1, 2, clinical),
+    ];
+    assert!(matches!(
+        store.apply_page(&page, &cursor(2)),
+        Err(ApplyError::ForeignScope)
+    ));
     assert!(get(&store, &key_of("client", 1)).is_none() && store.sync_state().unwrap().cursor.is_none());
     let float = doc(json!({"salt": "0".repeat(32), "future": 1.5}));
     let page = [wire(&key_of("alien", 1), 1, 1, float)];
-    assert!(matches!(store.apply_page(&page, &cursor(2)), Err(ApplyError::NotCanonical)));
+    assert!(matches!(
+        store.apply_page(&page, &cursor(2)),
+        Err(ApplyError::NotCanonical)
+    ));
 }
 
 #[test]
@@ -242,7 +342,9 @@ fn a_new_registration_renumbers_and_keeps_ids_bases_origins_and_signatures() {
     let shared_one = clinic.client(&store, 1, "Archer", "Ann");
     shared(&store, &shared_one, 1, 1);
     let waits = clinic.client(&store, 2, "Baker", "Bob");
-    clinic.patch(&store, &shared_one, json!({"phone": {"raw": "1"}})).unwrap();
+    clinic
+        .patch(&store, &shared_one, json!({"phone": {"raw": "1"}}))
+        .unwrap();
     let before = groups(&store);
     assert_eq!(numbers(&before), [2, 3]);
     let replica = ReplicaId::new(uuid(0x99));
@@ -250,10 +352,19 @@ fn a_new_registration_renumbers_and_keeps_ids_bases_origins_and_signatures() {
     let after = groups(&store);
     assert_eq!(numbers(&after), [1, 2]);
     for (old, new) in before.iter().zip(&after) {
-        assert_eq!(&Group { first_mut: old.first_mut, ..new.clone() }, old);
+        assert_eq!(
+            &Group {
+                first_mut: old.first_mut,
+                ..new.clone()
+            },
+            old
+        );
     }
     let state = store.sync_state().unwrap();
-    assert_eq!((state.replica, state.replica_number, state.next_mut, state.last_op), (replica, 7, 3, None));
+    assert_eq!(
+        (state.replica, state.replica_number, state.next_mut, state.last_op),
+        (replica, 7, 3, None)
+    );
     clinic.patch(&store, &waits, json!({"phone": {"raw": "2"}})).unwrap();
     let newest = groups(&store).pop().unwrap();
     assert_eq!((newest.origin, newest.origin_mut, newest.first_mut), (replica, 3, 3));
@@ -263,11 +374,13 @@ fn a_new_registration_renumbers_and_keeps_ids_bases_origins_and_signatures() {
 fn what_was_acknowledged_but_not_pulled_is_sent_again_to_a_restored_service() {
     let clinic = Clinic::new();
     let store = clinic.office();
-    clinic.write(&store, |tx| {
-        let client = || doc(json!({"name": {"family": "A"}, "status": {"state": "active"}}));
-        tx.create(&key_of("client", 1), client())?;
-        tx.create(&key_of("client", 2), client())
-    }).unwrap();
+    clinic
+        .write(&store, |tx| {
+            let client = || doc(json!({"name": {"family": "A"}, "status": {"state": "active"}}));
+            tx.create(&key_of("client", 1), client())?;
+            tx.create(&key_of("client", 2), client())
+        })
+        .unwrap();
     let sent = groups(&store);
     store.acknowledge(&results(&sent, 5), "e1", Millis(1)).unwrap();
     // The pull brings the first of two operations; the group stays whole, or its signature would not verify.
@@ -284,30 +397,49 @@ fn sums_are_over_the_services_versions_and_one_altered_byte_shows() {
     let store = clinic.office();
     let rows: Vec<_> = (1..=20)
         .map(|n| {
-            let document = doc(json!({"salt": format!("{n:032}"), "name": {"family": format!("A{n}")}, "status": {"state": "active"}}));
+            let document = doc(
+                json!({"salt": format!("{n:032}"), "name": {"family": format!("A{n}")}, "status": {"state": "active"}}),
+            );
             wire(&key_of("client", n), 1, i64::try_from(n).unwrap(), document)
         })
         .collect();
     store.apply_page(&rows, &cursor(20)).unwrap();
     let mut expected = Sums::default();
     for row in &rows {
-        expected.add(&row.key, &caseload_protocol::checksum::leaf(&row.key, row.rev, row.del, &row.doc).unwrap());
+        expected.add(
+            &row.key,
+            &caseload_protocol::checksum::leaf(&row.key, row.rev, row.del, &row.doc).unwrap(),
+        );
     }
     let sums = |store: &Store| store.read(|reads| reads.sums(&[Scope::Office])).unwrap();
     assert_eq!(sums(&store), expected);
-    clinic.patch(&store, &rows[0].key, json!({"phone": {"raw": "1"}})).unwrap();
+    clinic
+        .patch(&store, &rows[0].key, json!({"phone": {"raw": "1"}}))
+        .unwrap();
     clinic.client(&store, 99, "Own", "Own");
     assert_eq!(sums(&store), expected, "what waits here is not part of it");
-    assert_eq!(store.read(|reads| reads.sums(&[Scope::Clinical(client_id(1))])).unwrap(), Sums::default());
-    let bucket = BucketName { t: "client".into(), bucket: caseload_protocol::checksum::bucket(rows[3].key.id) };
+    assert_eq!(
+        store
+            .read(|reads| reads.sums(&[Scope::Clinical(client_id(1))]))
+            .unwrap(),
+        Sums::default()
+    );
+    let bucket = BucketName {
+        t: "client".into(),
+        bucket: caseload_protocol::checksum::bucket(rows[3].key.id),
+    };
     let manifest = store.read(|reads| reads.manifest(&[Scope::Office], &bucket)).unwrap();
     assert!(manifest.iter().any(|entry| entry.id == rows[3].key.id));
     store.close().unwrap();
 
     let path = clinic.path(FileKind::Office);
     let connection = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-    connection.execute_batch(&format!("PRAGMA key = \"{}\"", *clinic.key.sqlcipher_text())).unwrap();
-    connection.execute_batch("UPDATE doc SET doc = replace(doc, 'A4', 'A5') WHERE seq = 4").unwrap();
+    connection
+        .execute_batch(&format!("PRAGMA key = \"{}\"", *clinic.key.sqlcipher_text()))
+        .unwrap();
+    connection
+        .execute_batch("UPDATE doc SET doc = replace(doc, 'A4', 'A5') WHERE seq = 4")
+        .unwrap();
     drop(connection);
     let store = clinic.open(FileKind::Office);
     assert_eq!(sums(&store).differing(&expected), [bucket]);
@@ -327,8 +459,12 @@ fn conflicts_and_clashes_are_found_until_they_are_settled() {
         "current": {"value": {"raw": "1"}}, "other": {"value": {"raw": "2"}}, "state": {"state": "open"},
     }));
     let clash = key_of("clash", 8);
-    let pair = doc(json!({"salt": "0".repeat(32), "pair": {"placed": uuid(1), "contested": uuid(2)}, "state": {"state": "freed"}}));
-    store.apply_page(&[wire(&conflict, 1, 1, record), wire(&clash, 1, 2, pair)], &cursor(2)).unwrap();
+    let pair = doc(
+        json!({"salt": "0".repeat(32), "pair": {"placed": uuid(1), "contested": uuid(2)}, "state": {"state": "freed"}}),
+    );
+    store
+        .apply_page(&[wire(&conflict, 1, 1, record), wire(&clash, 1, 2, pair)], &cursor(2))
+        .unwrap();
     store
         .read(|reads| {
             assert_eq!(reads.open_conflicts()?.len(), 1);
@@ -342,17 +478,25 @@ fn conflicts_and_clashes_are_found_until_they_are_settled() {
     clinic.write(&store, |tx| tx.settle(&conflict, json!("b"))).unwrap();
     assert!(store.read(|reads| reads.open_conflicts()).unwrap().is_empty());
     let op = groups(&store).pop().unwrap().ops.remove(0);
-    assert_eq!((op.kind, op.base_rev, op.units["choice"].clone()), (OpKind::Settle, 1, json!("b")));
+    assert_eq!(
+        (op.kind, op.base_rev, op.units["choice"].clone()),
+        (OpKind::Settle, 1, json!("b"))
+    );
 }
 
 #[test]
 fn settings_stay_in_the_file() {
     let clinic = Clinic::new();
     let store = clinic.office();
-    store.set_setting("service.address", Some("https://clinic.example")).unwrap();
+    store
+        .set_setting("service.address", Some("https://clinic.example"))
+        .unwrap();
     drop(store);
     let store = clinic.open(FileKind::Office);
-    assert_eq!(store.setting("service.address").unwrap().as_deref(), Some("https://clinic.example"));
+    assert_eq!(
+        store.setting("service.address").unwrap().as_deref(),
+        Some("https://clinic.example")
+    );
     store.set_setting("service.address", None).unwrap();
     assert_eq!(store.setting("service.address").unwrap(), None);
 }

@@ -42,22 +42,40 @@ impl Work for Claim<'_> {
             "sealed_key": bytes(self.sealed_key), "epoch": &self.practice.epoch, "seq": 0_i64, "chain": bytes([0; 32]),
             "client_number": 0_i64, "gc_floor": 0_i64, "replicas": 0_i64, "lock_gen": 0_i64,
         };
-        match collection(self.database, schema::PRACTICES).insert_one(record).session(&mut *session).await {
+        match collection(self.database, schema::PRACTICES)
+            .insert_one(record)
+            .session(&mut *session)
+            .await
+        {
             Err(error) if is_duplicate(&error) => return Err(Undone::Refused(ClaimError::AlreadyClaimed)),
             made => made?,
         };
         let account = of_account(practice, self.account);
-        collection(self.database, schema::ACCOUNTS).insert_one(account).session(&mut *session).await?;
+        collection(self.database, schema::ACCOUNTS)
+            .insert_one(account)
+            .session(&mut *session)
+            .await?;
         let device = of_device(practice, self.device);
-        collection(self.database, schema::DEVICES).insert_one(device).session(&mut *session).await?;
+        collection(self.database, schema::DEVICES)
+            .insert_one(device)
+            .session(&mut *session)
+            .await?;
         Ok(())
     }
 }
 
 pub(super) async fn practice(database: &Database, practice: PracticeId) -> Result<Option<Practice>, StorageError> {
-    let found = collection(database, schema::PRACTICES).find_one(doc! { "p": id(practice.uuid()) }).await?;
+    let found = collection(database, schema::PRACTICES)
+        .find_one(doc! { "p": id(practice.uuid()) })
+        .await?;
     found
-        .map(|found| Ok(Practice { practice, name: found.text("name")?.to_owned(), root_key: PublicKey(found.fixed("root_key")?) }))
+        .map(|found| {
+            Ok(Practice {
+                practice,
+                name: found.text("name")?.to_owned(),
+                root_key: PublicKey(found.fixed("root_key")?),
+            })
+        })
         .transpose()
 }
 
@@ -77,9 +95,18 @@ fn to_account(found: &Document) -> Result<Account, StorageError> {
     })
 }
 
-pub(super) async fn account(database: &Database, practice: PracticeId, user: UserId) -> Result<Option<Account>, StorageError> {
+pub(super) async fn account(
+    database: &Database,
+    practice: PracticeId,
+    user: UserId,
+) -> Result<Option<Account>, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "user": id(user.uuid()) };
-    collection(database, schema::ACCOUNTS).find_one(filter).await?.as_ref().map(to_account).transpose()
+    collection(database, schema::ACCOUNTS)
+        .find_one(filter)
+        .await?
+        .as_ref()
+        .map(to_account)
+        .transpose()
 }
 
 fn of_device(practice: PracticeId, device: &Device) -> Document {
@@ -94,7 +121,9 @@ fn to_device(found: &Document) -> Result<Device, StorageError> {
     let damaged = || StorageError::Unreadable("the users of a device");
     let mut users = Vec::new();
     for user in found.get_array("users").map_err(|_| damaged())? {
-        let Bson::Binary(user) = user else { return Err(damaged()) };
+        let Bson::Binary(user) = user else {
+            return Err(damaged());
+        };
         users.push(UserId::new(uuid::Uuid::from_slice(&user.bytes).map_err(|_| damaged())?));
     }
     users.sort();
@@ -111,28 +140,52 @@ fn device_filter(practice: PracticeId, device: DeviceId) -> Document {
     doc! { "p": id(practice.uuid()), "device": id(device.uuid()) }
 }
 
-pub(super) async fn device(database: &Database, practice: PracticeId, device: DeviceId) -> Result<Option<Device>, StorageError> {
-    let found = collection(database, schema::DEVICES).find_one(device_filter(practice, device)).await?;
+pub(super) async fn device(
+    database: &Database,
+    practice: PracticeId,
+    device: DeviceId,
+) -> Result<Option<Device>, StorageError> {
+    let found = collection(database, schema::DEVICES)
+        .find_one(device_filter(practice, device))
+        .await?;
     found.as_ref().map(to_device).transpose()
 }
 
-pub(super) async fn revoke_device(database: &Database, practice: PracticeId, device: DeviceId) -> Result<bool, StorageError> {
+pub(super) async fn revoke_device(
+    database: &Database,
+    practice: PracticeId,
+    device: DeviceId,
+) -> Result<bool, StorageError> {
     let filter = device_filter(practice, device);
     let revoked = doc! { "$set": { "revoked": true } };
-    let known = collection(database, schema::DEVICES).update_one(filter.clone(), revoked).await?.matched_count > 0;
+    let known = collection(database, schema::DEVICES)
+        .update_one(filter.clone(), revoked)
+        .await?
+        .matched_count
+        > 0;
     // After the mark, so that no session begins between the two.
-    collection(database, schema::SESSIONS).update_many(filter, doc! { "$set": { "ended": true } }).await?;
+    collection(database, schema::SESSIONS)
+        .update_many(filter, doc! { "$set": { "ended": true } })
+        .await?;
     Ok(known)
 }
 
-pub(super) async fn put_enrolment(database: &Database, practice: PracticeId, enrolment: &Enrolment) -> Result<(), StorageError> {
+pub(super) async fn put_enrolment(
+    database: &Database,
+    practice: PracticeId,
+    enrolment: &Enrolment,
+) -> Result<(), StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "id": &enrolment.id, "used": false };
     let content = doc! { "$set": {
         "authorisation": enrolment.authorisation.to_string(), "admin_certificate": enrolment.admin_certificate.to_string(),
         "sealed_bundle": enrolment.sealed_bundle.clone(), "user": id(enrolment.user.uuid()), "user_name": &enrolment.user_name,
         "role": enrolment.role.as_str(), "admin": enrolment.admin, "expires_ms": enrolment.expires_ms,
     } };
-    match collection(database, schema::ENROLMENTS).update_one(filter, content).upsert(true).await {
+    match collection(database, schema::ENROLMENTS)
+        .update_one(filter, content)
+        .upsert(true)
+        .await
+    {
         // One of this id was used; it stays as it is.
         Err(error) if is_duplicate(&error) => Ok(()),
         other => Ok(other.map(drop)?),
@@ -154,12 +207,24 @@ fn to_enrolment(found: &Document) -> Result<KeptEnrolment, StorageError> {
         admin: found.flag("admin")?,
         expires_ms: found.integer("expires_ms")?,
     };
-    Ok(KeptEnrolment { enrolment, used: found.flag("used")? })
+    Ok(KeptEnrolment {
+        enrolment,
+        used: found.flag("used")?,
+    })
 }
 
-pub(super) async fn enrolment(database: &Database, practice: PracticeId, code: &str) -> Result<Option<KeptEnrolment>, StorageError> {
+pub(super) async fn enrolment(
+    database: &Database,
+    practice: PracticeId,
+    code: &str,
+) -> Result<Option<KeptEnrolment>, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "id": code };
-    collection(database, schema::ENROLMENTS).find_one(filter).await?.as_ref().map(to_enrolment).transpose()
+    collection(database, schema::ENROLMENTS)
+        .find_one(filter)
+        .await?
+        .as_ref()
+        .map(to_enrolment)
+        .transpose()
 }
 
 /// The redeeming of an enrolment.
@@ -189,7 +254,10 @@ impl Work for Redeem<'_> {
             return Err(Undone::Refused(RedeemError::Expired));
         }
         // A second redeemer writes the same record and so fails in one of the two transactions.
-        enrolments.update_one(filter, doc! { "$set": { "used": true } }).session(&mut *session).await?;
+        enrolments
+            .update_one(filter, doc! { "$set": { "used": true } })
+            .session(&mut *session)
+            .await?;
         self.register_account(session).await?;
         self.register_device(session).await
     }
@@ -201,7 +269,10 @@ impl Redeem<'_> {
         let filter = doc! { "p": id(self.practice.uuid()), "user": id(self.account.user.uuid()) };
         match accounts.find_one(filter).session(&mut *session).await? {
             None => {
-                accounts.insert_one(of_account(self.practice, self.account)).session(&mut *session).await?;
+                accounts
+                    .insert_one(of_account(self.practice, self.account))
+                    .session(&mut *session)
+                    .await?;
             }
             Some(known) if to_account(&known).map_err(refused)? == *self.account => {}
             Some(_) => return Err(Undone::Refused(RedeemError::AccountDiffers)),
@@ -213,7 +284,10 @@ impl Redeem<'_> {
         let devices = collection(self.database, schema::DEVICES);
         let filter = device_filter(self.practice, self.device.device);
         let Some(known) = devices.find_one(filter.clone()).session(&mut *session).await? else {
-            devices.insert_one(of_device(self.practice, self.device)).session(&mut *session).await?;
+            devices
+                .insert_one(of_device(self.practice, self.device))
+                .session(&mut *session)
+                .await?;
             return Ok(());
         };
         let known = to_device(&known).map_err(refused)?;
@@ -221,7 +295,10 @@ impl Redeem<'_> {
             return Err(Undone::Refused(RedeemError::DeviceDiffers));
         }
         let users: Vec<Bson> = self.device.users.iter().map(|user| id(user.uuid())).collect();
-        devices.update_one(filter, doc! { "$addToSet": { "users": { "$each": users } } }).session(&mut *session).await?;
+        devices
+            .update_one(filter, doc! { "$addToSet": { "users": { "$each": users } } })
+            .session(&mut *session)
+            .await?;
         Ok(())
     }
 }
@@ -248,7 +325,11 @@ impl Work for Register<'_> {
         let filter = doc! { "p": practice.clone(), "replica": id(new.replica.uuid()) };
         if let Some(known) = replicas.find_one(filter).session(&mut *session).await? {
             let known = to_replica(&known).map_err(refused)?;
-            return if known.is_owned_like(new) { Ok(known.number) } else { Err(Undone::Refused(RegisterError::OtherOwner)) };
+            return if known.is_owned_like(new) {
+                Ok(known.number)
+            } else {
+                Err(Undone::Refused(RegisterError::OtherOwner))
+            };
         }
         let counted = collection(self.database, schema::PRACTICES)
             .find_one_and_update(doc! { "p": practice.clone() }, doc! { "$inc": { "replicas": 1_i64 } })
@@ -269,19 +350,32 @@ pub(super) fn replica_filter(practice: PracticeId, replica: ReplicaId) -> Docume
     doc! { "p": id(practice.uuid()), "replica": id(replica.uuid()) }
 }
 
-pub(super) async fn replica(database: &Database, practice: PracticeId, replica: ReplicaId) -> Result<Option<Replica>, StorageError> {
-    let found = collection(database, schema::REPLICAS).find_one(replica_filter(practice, replica)).await?;
+pub(super) async fn replica(
+    database: &Database,
+    practice: PracticeId,
+    replica: ReplicaId,
+) -> Result<Option<Replica>, StorageError> {
+    let found = collection(database, schema::REPLICAS)
+        .find_one(replica_filter(practice, replica))
+        .await?;
     found.as_ref().map(to_replica).transpose()
 }
 
 pub(super) fn to_replica(found: &Document) -> Result<Replica, StorageError> {
     let last_op = match (found.get_i64("last_mut"), found.uuid("last_op")) {
-        (Ok(number), Ok(op)) => Some(LastOp { number, op_id: OpId::new(op) }),
+        (Ok(number), Ok(op)) => Some(LastOp {
+            number,
+            op_id: OpId::new(op),
+        }),
         _ => None,
     };
     Ok(Replica {
         replica: ReplicaId::new(found.uuid("replica")?),
-        kind: if found.text("kind")? == kind_name(ReplicaKind::Office) { ReplicaKind::Office } else { ReplicaKind::Clinical },
+        kind: if found.text("kind")? == kind_name(ReplicaKind::Office) {
+            ReplicaKind::Office
+        } else {
+            ReplicaKind::Clinical
+        },
         device: DeviceId::new(found.uuid("device")?),
         user: UserId::new(found.uuid("user")?),
         replaces: found.uuid("replaces").ok().map(ReplicaId::new),

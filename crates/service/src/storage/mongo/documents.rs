@@ -18,11 +18,17 @@ use crate::storage::sealing::PracticeKey;
 
 /// A UUID as binary of the standard subtype.
 pub(super) fn id(uuid: Uuid) -> Bson {
-    Bson::Binary(Binary { subtype: BinarySubtype::Uuid, bytes: uuid.as_bytes().to_vec() })
+    Bson::Binary(Binary {
+        subtype: BinarySubtype::Uuid,
+        bytes: uuid.as_bytes().to_vec(),
+    })
 }
 
 pub(super) fn bytes(bytes: impl Into<Vec<u8>>) -> Bson {
-    Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.into() })
+    Bson::Binary(Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: bytes.into(),
+    })
 }
 
 /// Reads members of a document that the service wrote; anything unexpected is damage.
@@ -38,7 +44,9 @@ pub(super) trait Members {
     }
 
     fn number(&self, name: &'static str) -> Result<u32, StorageError> {
-        self.integer(name)?.try_into().map_err(|_| StorageError::Unreadable(name))
+        self.integer(name)?
+            .try_into()
+            .map_err(|_| StorageError::Unreadable(name))
     }
 }
 
@@ -80,7 +88,10 @@ fn to_bson(value: &Value) -> Result<Bson, StorageError> {
 }
 
 fn to_document(members: &Map<String, Value>) -> Result<Document, StorageError> {
-    members.iter().map(|(name, value)| Ok((name.clone(), to_bson(value)?))).collect()
+    members
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), to_bson(value)?)))
+        .collect()
 }
 
 fn to_json(value: Bson) -> Result<Value, StorageError> {
@@ -96,7 +107,10 @@ fn to_json(value: Bson) -> Result<Value, StorageError> {
 }
 
 fn to_members(document: Document) -> Result<Map<String, Value>, StorageError> {
-    document.into_iter().map(|(name, value)| Ok((name, to_json(value)?))).collect()
+    document
+        .into_iter()
+        .map(|(name, value)| Ok((name, to_json(value)?)))
+        .collect()
 }
 
 /// Office content as BSON, after checking that it comes back as the same bytes.
@@ -133,7 +147,9 @@ pub(super) fn of_row(key: &PracticeKey, practice: PracticeId, row: &Row) -> Resu
 
 fn of_marks(marks: &BTreeMap<String, UnitMark>) -> Vec<Document> {
     let gathered = content::gather(marks).into_iter();
-    gathered.map(|Writing(rev, by, units)| doc! { "r": rev, "by": id(by.uuid()), "u": units }).collect()
+    gathered
+        .map(|Writing(rev, by, units)| doc! { "r": rev, "by": id(by.uuid()), "u": units })
+        .collect()
 }
 
 fn to_marks(document: &Document) -> Result<BTreeMap<String, UnitMark>, StorageError> {
@@ -143,7 +159,11 @@ fn to_marks(document: &Document) -> Result<BTreeMap<String, UnitMark>, StorageEr
         let mark = mark.as_document().ok_or_else(damaged)?;
         let units = mark.get_array("u").map_err(|_| damaged())?;
         let units: Option<Vec<String>> = units.iter().map(|unit| unit.as_str().map(str::to_owned)).collect();
-        writings.push(Writing(mark.integer("r")?, ReplicaId::new(mark.uuid("by")?), units.ok_or_else(damaged)?));
+        writings.push(Writing(
+            mark.integer("r")?,
+            ReplicaId::new(mark.uuid("by")?),
+            units.ok_or_else(damaged)?,
+        ));
     }
     Ok(content::spread(writings))
 }
@@ -159,7 +179,10 @@ pub(super) fn content_of(mut document: Document) -> Result<Content, StorageError
 /// Reads a row.
 pub(super) fn to_row(key: &PracticeKey, document: &RawDocument) -> Result<Row, StorageError> {
     let mut document = Document::try_from(document).map_err(|_| StorageError::Unreadable("a row"))?;
-    let entity = EntityKey { kind: EntityKind::new(document.text("t")?), id: EntityId::new(document.uuid("id")?) };
+    let entity = EntityKey {
+        kind: EntityKind::new(document.text("t")?),
+        id: EntityId::new(document.uuid("id")?),
+    };
     let (content, marks) = match document.remove("doc") {
         Some(Bson::Document(content)) => (Content::new(to_members(content)?), to_marks(&document)?),
         _ => content::open(key, &entity, document.blob("sealed")?)?,
@@ -219,7 +242,10 @@ mod tests {
         }))
         .unwrap();
         let stored = open_content(&content).unwrap();
-        assert!(matches!(stored.get("big"), Some(Bson::Int64(_))), "other programs read one integer type");
+        assert!(
+            matches!(stored.get("big"), Some(Bson::Int64(_))),
+            "other programs read one integer type"
+        );
         let bytes = mongodb::bson::serialize_to_vec(&stored).unwrap();
         let back: Document = mongodb::bson::deserialize_from_slice(&bytes).unwrap();
         assert_eq!(Content::new(to_members(back).unwrap()).canonical(), content.canonical());

@@ -22,7 +22,10 @@ fn entities(database: &Database) -> Collection<RawDocumentBuf> {
 }
 
 pub(super) async fn head(database: &Database, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError> {
-    let found = database.collection::<Document>(schema::PRACTICES).find_one(doc! { "p": id(practice.uuid()) }).await?;
+    let found = database
+        .collection::<Document>(schema::PRACTICES)
+        .find_one(doc! { "p": id(practice.uuid()) })
+        .await?;
     found.as_ref().map(to_head).transpose()
 }
 
@@ -42,11 +45,20 @@ pub(super) async fn since(
     let head = known_head(database, practice).await?;
     let filter = doc! { "p": id(practice.uuid()), "seq": { "$gt": after_seq, "$lte": head.seq } };
     let wanted = i64::from(limit.rows.max(1));
-    let mut found = entities(database).find(filter).sort(doc! { "seq": 1 }).limit(wanted).await?;
+    let mut found = entities(database)
+        .find(filter)
+        .sort(doc! { "seq": 1 })
+        .limit(wanted)
+        .await?;
     let (mut page, mut examined, mut count, mut bytes) = (Vec::new(), after_seq, 0, 0);
     while found.advance().await? {
         if bytes >= limit.bytes && count > 0 {
-            return Ok(FeedPage { rows: page, examined, more: true, head });
+            return Ok(FeedPage {
+                rows: page,
+                examined,
+                more: true,
+                head,
+            });
         }
         let raw = found.current();
         let seq = raw.get_i64("seq").map_err(|_| StorageError::Unreadable("seq"))?;
@@ -59,21 +71,39 @@ pub(super) async fn since(
     }
     let more = count >= wanted && examined < head.seq;
     let examined = if more { examined } else { examined.max(head.seq) };
-    Ok(FeedPage { rows: page, examined, more, head })
+    Ok(FeedPage {
+        rows: page,
+        examined,
+        more,
+        head,
+    })
 }
 
 fn size(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-pub(super) async fn chain_at(database: &Database, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError> {
-    let Some(head) = head(database, practice).await?.filter(|head| (0..=head.seq).contains(&seq)) else { return Ok(None) };
+pub(super) async fn chain_at(
+    database: &Database,
+    practice: PracticeId,
+    seq: i64,
+) -> Result<Option<Leaf>, StorageError> {
+    let Some(head) = head(database, practice)
+        .await?
+        .filter(|head| (0..=head.seq).contains(&seq))
+    else {
+        return Ok(None);
+    };
     if seq == head.seq {
         return Ok(Some(head.chain));
     }
     let filter = doc! { "p": id(practice.uuid()), "last_seq": { "$exists": true, "$lte": seq } };
     let ops = database.collection::<Document>(schema::OPS);
-    let last = ops.find_one(filter).sort(doc! { "last_seq": -1 }).projection(doc! { "_id": 0, "chain": 1 }).await?;
+    let last = ops
+        .find_one(filter)
+        .sort(doc! { "last_seq": -1 })
+        .projection(doc! { "_id": 0, "chain": 1 })
+        .await?;
     last.map_or(Ok(Some([0; 32])), |last| last.fixed("chain").map(Some))
 }
 
@@ -89,20 +119,35 @@ pub(super) async fn snapshot(
     let mut filter = doc! { "p": id(practice.uuid()), "scope": scope.to_string() };
     if let Some(after) = after {
         let (kind, last) = (after.kind.as_str(), id(after.id.uuid()));
-        filter.insert("$or", vec![doc! { "t": { "$gt": kind } }, doc! { "t": kind, "id": { "$gt": last } }]);
+        filter.insert(
+            "$or",
+            vec![doc! { "t": { "$gt": kind } }, doc! { "t": kind, "id": { "$gt": last } }],
+        );
     }
     let wanted = limit.rows.max(1);
     let one_more = i64::from(wanted) + 1;
-    let mut found = entities(database).find(filter).sort(doc! { "t": 1, "id": 1 }).limit(one_more).await?;
+    let mut found = entities(database)
+        .find(filter)
+        .sort(doc! { "t": 1, "id": 1 })
+        .limit(one_more)
+        .await?;
     let (mut page, mut bytes): (Vec<Row>, u64) = (Vec::new(), 0);
     while found.advance().await? {
         if u32::try_from(page.len()) == Ok(wanted) || (bytes >= limit.bytes && !page.is_empty()) {
-            return Ok(SnapshotPage { rows: page, more: true, head });
+            return Ok(SnapshotPage {
+                rows: page,
+                more: true,
+                head,
+            });
         }
         bytes += size(found.current().as_bytes());
         page.push(to_row(key, found.current())?);
     }
-    Ok(SnapshotPage { rows: page, more: false, head })
+    Ok(SnapshotPage {
+        rows: page,
+        more: false,
+        head,
+    })
 }
 
 /// Everything at one state, in a session that reads a snapshot. A state may not be readable for a moment after a collection was made; then
@@ -150,7 +195,10 @@ async fn leaves_at_one_state(
 ) -> Result<Leaves, ReadFailure> {
     let mut session = client.start_session().snapshot(true).await?;
     let practices = database.collection::<Document>(schema::PRACTICES);
-    let found = practices.find_one(doc! { "p": id(practice.uuid()) }).session(&mut session).await?;
+    let found = practices
+        .find_one(doc! { "p": id(practice.uuid()) })
+        .session(&mut session)
+        .await?;
     let head = to_head(&found.ok_or(StorageError::UnknownPractice)?)?;
     let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
     let filter = doc! { "p": id(practice.uuid()), "scope": { "$in": scopes } };
@@ -181,10 +229,17 @@ pub(super) async fn fetch(
     Ok(keys.iter().filter_map(|key| rows.remove(key)).collect())
 }
 
-pub(super) async fn care(database: &Database, practice: PracticeId, therapist: UserId) -> Result<Vec<ClientId>, StorageError> {
+pub(super) async fn care(
+    database: &Database,
+    practice: PracticeId,
+    therapist: UserId,
+) -> Result<Vec<ClientId>, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "care": { "$exists": true, "$eq": id(therapist.uuid()) } };
     let relationships = database.collection::<Document>(schema::ENTITIES);
-    let mut found = relationships.find(filter).projection(doc! { "_id": 0, "doc": 1 }).await?;
+    let mut found = relationships
+        .find(filter)
+        .projection(doc! { "_id": 0, "doc": 1 })
+        .await?;
     let mut clients = Vec::new();
     while found.advance().await? {
         let relationship: Content = content_of(found.deserialize_current()?)?;

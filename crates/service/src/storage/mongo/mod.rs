@@ -38,8 +38,8 @@ use super::Storage;
 use super::error::{ClaimError, OpenError, PushError, RedeemError, RegisterError, StorageError};
 use super::heads::Heads;
 use super::records::{
-    Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, Leaves, NewPractice, NewReplica, PageLimit, Practice, PushAnswer,
-    PushBatch, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
+    Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, Leaves, NewPractice, NewReplica, PageLimit,
+    Practice, PushAnswer, PushBatch, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
 };
 use super::sealing::{Keyring, PracticeKey};
 
@@ -76,12 +76,19 @@ impl MongoStorage {
     /// # Errors
     /// [`OpenError`] tells an unreadable URI, an unreachable server, one that is no replica set and one that is too old apart.
     pub async fn connect(uri: &str, master: &SymmetricKey) -> Result<Self, OpenError> {
-        let mut options = ClientOptions::parse(uri).await.map_err(|error| OpenError::Uri(Box::new(error)))?;
+        let mut options = ClientOptions::parse(uri)
+            .await
+            .map_err(|error| OpenError::Uri(Box::new(error)))?;
         options.app_name = Some("caseload".into());
         options.server_selection_timeout = Some(SELECTION);
         options.connect_timeout = Some(SELECTION);
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
-        options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+        options.write_concern = Some(
+            WriteConcern::builder()
+                .w(Acknowledgment::Majority)
+                .journal(true)
+                .build(),
+        );
         options.read_concern = None;
         let name = options.default_database.clone().unwrap_or_else(|| "caseload".into());
         let client = Client::with_options(options.clone()).map_err(|error| OpenError::Uri(Box::new(error)))?;
@@ -90,10 +97,17 @@ impl MongoStorage {
         schema::prepare(&plain).await.map_err(prepare_error)?;
         let majority = client.database_with_options(
             &name,
-            mongodb::options::DatabaseOptions::builder().read_concern(ReadConcern::majority()).build(),
+            mongodb::options::DatabaseOptions::builder()
+                .read_concern(ReadConcern::majority())
+                .build(),
         );
         Ok(Self {
-            shared: Arc::new(Shared { client, majority, plain, heads: Heads::default() }),
+            shared: Arc::new(Shared {
+                client,
+                majority,
+                plain,
+                heads: Heads::default(),
+            }),
             keys: Keyring::new(master),
             turns: Mutex::default(),
             polled: AtomicBool::new(false),
@@ -105,7 +119,13 @@ impl MongoStorage {
     }
 
     fn turn(&self, practice: PracticeId) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(practice).or_default())
+        Arc::clone(
+            self.turns
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(practice)
+                .or_default(),
+        )
     }
 
     /// Runs a transaction on the practice's record when it is this caller's turn, so that callers of one process do not fight over it.
@@ -123,7 +143,10 @@ impl MongoStorage {
         }
         let practices = self.reads().collection::<Document>(schema::PRACTICES);
         let found = practices.find_one(doc! { "p": documents::id(practice.uuid()) }).await?;
-        self.keys.open(practice, found.ok_or(StorageError::UnknownPractice)?.blob("sealed_key")?)
+        self.keys.open(
+            practice,
+            found.ok_or(StorageError::UnknownPractice)?.blob("sealed_key")?,
+        )
     }
 
     /// Begins to look at the heads once a second, which notices what other nodes write. It ends with this storage.
@@ -155,7 +178,9 @@ fn followed(shared: &Weak<Shared>) -> Option<Vec<PracticeId>> {
 
 /// A driver waits for ever on a connection that hangs.
 async fn bounded<T>(work: impl Future<Output = Result<T, StorageError>> + Send) -> Result<T, StorageError> {
-    timeout(transaction::DEADLINE, work).await.unwrap_or(Err(StorageError::Unavailable(None)))
+    timeout(transaction::DEADLINE, work)
+        .await
+        .unwrap_or(Err(StorageError::Unavailable(None)))
 }
 
 /// Whether the server can hold practices: transactions need a replica set or a router.
@@ -171,7 +196,9 @@ async fn check(client: &Client, options: &ClientOptions) -> Result<(), OpenError
                 Ok(direct) => hello(&direct).await.ok(),
                 Err(_) => None,
             };
-            answer.filter(|hello| !is_set(hello)).ok_or_else(|| OpenError::Unreachable(Box::new(error)))?
+            answer
+                .filter(|hello| !is_set(hello))
+                .ok_or_else(|| OpenError::Unreachable(Box::new(error)))?
         }
         hello => hello.map_err(prepare_error)?,
     };
@@ -194,7 +221,9 @@ fn is_set(hello: &Document) -> bool {
 
 fn prepare_error(error: Error) -> OpenError {
     match error.kind.as_ref() {
-        ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::DnsResolve { .. } => OpenError::Unreachable(Box::new(error)),
+        ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::DnsResolve { .. } => {
+            OpenError::Unreachable(Box::new(error))
+        }
         _ => OpenError::Prepare(Box::new(error)),
     }
 }
@@ -213,7 +242,13 @@ impl Storage for MongoStorage {
     async fn claim(&self, practice: &NewPractice, account: &Account, device: &Device) -> Result<(), ClaimError> {
         let sealed_key = self.keys.make(practice.practice);
         let database = &self.shared.plain;
-        let claim = accounts::Claim { database, practice, sealed_key: &sealed_key, account, device };
+        let claim = accounts::Claim {
+            database,
+            practice,
+            sealed_key: &sealed_key,
+            account,
+            device,
+        };
         self.transact(practice.practice, &claim).await
     }
 
@@ -254,7 +289,18 @@ impl Storage for MongoStorage {
         now_ms: i64,
     ) -> Result<(), RedeemError> {
         let database = &self.shared.plain;
-        self.transact(practice, &accounts::Redeem { database, practice, code: id, account, device, now_ms }).await
+        self.transact(
+            practice,
+            &accounts::Redeem {
+                database,
+                practice,
+                code: id,
+                account,
+                device,
+                now_ms,
+            },
+        )
+        .await
     }
 
     async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<(), StorageError> {
@@ -286,16 +332,35 @@ impl Storage for MongoStorage {
 
     async fn register_replica(&self, practice: PracticeId, replica: &NewReplica) -> Result<i64, RegisterError> {
         let database = &self.shared.plain;
-        self.transact(practice, &accounts::Register { database, practice, replica }).await
+        self.transact(
+            practice,
+            &accounts::Register {
+                database,
+                practice,
+                replica,
+            },
+        )
+        .await
     }
 
     async fn replica(&self, practice: PracticeId, replica: ReplicaId) -> Result<Option<Replica>, StorageError> {
         bounded(accounts::replica(self.reads(), practice, replica)).await
     }
 
-    async fn push(&self, practice: PracticeId, batch: PushBatch, limits: DecideLimits) -> Result<PushAnswer, PushError> {
+    async fn push(
+        &self,
+        practice: PracticeId,
+        batch: PushBatch,
+        limits: DecideLimits,
+    ) -> Result<PushAnswer, PushError> {
         let key = bounded(self.key(practice)).await?;
-        let push = push::Push { database: &self.shared.plain, key, practice, batch, limits };
+        let push = push::Push {
+            database: &self.shared.plain,
+            key,
+            practice,
+            batch,
+            limits,
+        };
         let answer = self.transact(practice, &push).await?;
         self.shared.heads.publish(practice, answer.head_seq);
         Ok(answer)
@@ -308,7 +373,18 @@ impl Storage for MongoStorage {
         scopes: &[Scope],
         limit: PageLimit,
     ) -> Result<FeedPage, StorageError> {
-        bounded(async { feed::since(self.reads(), &self.key(practice).await?, practice, after_seq, scopes, limit).await }).await
+        bounded(async {
+            feed::since(
+                self.reads(),
+                &self.key(practice).await?,
+                practice,
+                after_seq,
+                scopes,
+                limit,
+            )
+            .await
+        })
+        .await
     }
 
     async fn chain_at(&self, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError> {
@@ -322,7 +398,8 @@ impl Storage for MongoStorage {
         after: Option<&EntityKey>,
         limit: PageLimit,
     ) -> Result<SnapshotPage, StorageError> {
-        bounded(async { feed::snapshot(self.reads(), &self.key(practice).await?, practice, scope, after, limit).await }).await
+        bounded(async { feed::snapshot(self.reads(), &self.key(practice).await?, practice, scope, after, limit).await })
+            .await
     }
 
     async fn leaves(&self, practice: PracticeId, scopes: &[Scope]) -> Result<Leaves, StorageError> {
@@ -339,7 +416,12 @@ impl Storage for MongoStorage {
         bounded(feed::care(self.reads(), practice, therapist)).await
     }
 
-    async fn history(&self, practice: PracticeId, after_seq: i64, limit: u32) -> Result<Vec<HistoryEntry>, StorageError> {
+    async fn history(
+        &self,
+        practice: PracticeId,
+        after_seq: i64,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StorageError> {
         bounded(feed::history(self.reads(), practice, after_seq, limit)).await
     }
 

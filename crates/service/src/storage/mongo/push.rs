@@ -44,7 +44,8 @@ impl Work for Push<'_> {
 
     async fn attempt(&self, session: &mut ClientSession) -> Result<PushAnswer, Undone<PushError>> {
         let mut facts = self.begin(session).await?;
-        self.read(session, facts::first_round(&self.batch.groups), &mut facts).await?;
+        self.read(session, facts::first_round(&self.batch.groups), &mut facts)
+            .await?;
         let second = facts::second_round(self.batch.replica, &self.batch.groups, &facts);
         self.read(session, second, &mut facts).await?;
         let third = facts::third_round(&self.batch.groups, &facts);
@@ -52,7 +53,11 @@ impl Work for Push<'_> {
         let prepared = self.decide(facts).await?;
         self.write(session, &prepared).await?;
         let Decision { head, results, .. } = prepared.decision;
-        Ok(PushAnswer { results, epoch: head.epoch, head_seq: head.seq })
+        Ok(PushAnswer {
+            results,
+            epoch: head.epoch,
+            head_seq: head.seq,
+        })
     }
 }
 
@@ -66,7 +71,10 @@ impl Push<'_> {
     async fn begin(&self, session: &mut ClientSession) -> Result<Facts, Undone<PushError>> {
         let practice = self
             .collection(schema::PRACTICES)
-            .find_one_and_update(doc! { "p": id(self.practice.uuid()) }, doc! { "$inc": { "lock_gen": 1_i64 } })
+            .find_one_and_update(
+                doc! { "p": id(self.practice.uuid()) },
+                doc! { "$inc": { "lock_gen": 1_i64 } },
+            )
             .return_document(ReturnDocument::After)
             .session(&mut *session)
             .await?;
@@ -83,13 +91,26 @@ impl Push<'_> {
         let replica = to_replica(&replica.ok_or(Undone::Refused(PushError::UnknownReplica))?).map_err(storage)?;
         let last = replica.last_op.as_ref().map_or(0, |op| op.number);
         let receipts = self.receipts(session, last).await?;
-        Ok(Facts { head, last_op: replica.last_op, receipts, rows: HashMap::new() })
+        Ok(Facts {
+            head,
+            last_op: replica.last_op,
+            receipts,
+            rows: HashMap::new(),
+        })
     }
 
     /// The first receipts of all operations, and the sender's own ones of those that it sends again.
-    async fn receipts(&self, session: &mut ClientSession, last: i64) -> Result<HashMap<OpId, Vec<Receipt>>, Undone<PushError>> {
+    async fn receipts(
+        &self,
+        session: &mut ClientSession,
+        last: i64,
+    ) -> Result<HashMap<OpId, Vec<Receipt>>, Undone<PushError>> {
         let groups = self.batch.groups.iter().map(|verified| &verified.group);
-        let ids: Vec<Bson> = groups.clone().flat_map(|group| &group.ops).map(|op| id(op.op_id.uuid())).collect();
+        let ids: Vec<Bson> = groups
+            .clone()
+            .flat_map(|group| &group.ops)
+            .map(|op| id(op.op_id.uuid()))
+            .collect();
         let p = id(self.practice.uuid());
         let mut receipts = HashMap::new();
         let first = doc! { "p": p.clone(), "first": true, "op_id": { "$in": ids.clone() } };
@@ -112,20 +133,32 @@ impl Push<'_> {
         receipts: &mut HashMap<OpId, Vec<Receipt>>,
     ) -> Result<(), Undone<PushError>> {
         let ops = self.collection(schema::OPS);
-        let mut found =
-            ops.find(filter).projection(doc! { "_id": 0, "replica": 1, "result": 1 }).session(&mut *session).await?;
+        let mut found = ops
+            .find(filter)
+            .projection(doc! { "_id": 0, "replica": 1, "result": 1 })
+            .session(&mut *session)
+            .await?;
         while let Some(receipt) = found.next(&mut *session).await.transpose()? {
             let replica = ReplicaId::new(receipt.uuid("replica").map_err(storage)?);
             let result: OpResult = serde_json::from_str(receipt.text("result").map_err(storage)?)
                 .map_err(|_| storage(StorageError::Unreadable("a receipt")))?;
-            receipts.entry(result.op_id).or_default().push(Receipt { replica, result });
+            receipts
+                .entry(result.op_id)
+                .or_default()
+                .push(Receipt { replica, result });
         }
         Ok(())
     }
 
-    async fn read(&self, session: &mut ClientSession, reads: Reads, facts: &mut Facts) -> Result<(), Undone<PushError>> {
+    async fn read(
+        &self,
+        session: &mut ClientSession,
+        reads: Reads,
+        facts: &mut Facts,
+    ) -> Result<(), Undone<PushError>> {
         if !reads.keys.is_empty() {
-            self.add_rows(session, by_keys(self.practice, &reads.keys), facts).await?;
+            self.add_rows(session, by_keys(self.practice, &reads.keys), facts)
+                .await?;
         }
         if !reads.slots.is_empty() {
             let slots: Vec<&String> = reads.slots.iter().collect();
@@ -135,7 +168,12 @@ impl Push<'_> {
         Ok(())
     }
 
-    async fn add_rows(&self, session: &mut ClientSession, filter: Document, facts: &mut Facts) -> Result<(), Undone<PushError>> {
+    async fn add_rows(
+        &self,
+        session: &mut ClientSession,
+        filter: Document,
+        facts: &mut Facts,
+    ) -> Result<(), Undone<PushError>> {
         let entities = self.database.collection::<RawDocumentBuf>(schema::ENTITIES);
         let mut found = entities.find(filter).session(&mut *session).await?;
         while found.advance(&mut *session).await? {
@@ -154,14 +192,28 @@ impl Push<'_> {
             let decision = decide_batch(facts, replica, &groups, limits)?;
             let (mut new, mut changed) = (Vec::new(), Vec::new());
             for row in &decision.rows {
-                let kept = if known.contains(&row.key) { &mut changed } else { &mut new };
+                let kept = if known.contains(&row.key) {
+                    &mut changed
+                } else {
+                    &mut new
+                };
                 kept.push(of_row(&key, practice, row)?);
             }
-            let ops = decision.records.iter().map(|record| of_op(&key, practice, record)).collect::<Result<_, _>>()?;
-            Ok(Prepared { decision, new, changed, ops })
+            let ops = decision
+                .records
+                .iter()
+                .map(|record| of_op(&key, practice, record))
+                .collect::<Result<_, _>>()?;
+            Ok(Prepared {
+                decision,
+                new,
+                changed,
+                ops,
+            })
         };
         let done = tokio::task::spawn_blocking(work).await;
-        done.unwrap_or(Err(PushError::Storage(StorageError::Unavailable(None)))).map_err(Undone::Refused)
+        done.unwrap_or(Err(PushError::Storage(StorageError::Unavailable(None))))
+            .map_err(Undone::Refused)
     }
 
     async fn write(&self, session: &mut ClientSession, prepared: &Prepared) -> Result<(), Undone<PushError>> {
@@ -169,23 +221,35 @@ impl Push<'_> {
             return Ok(());
         }
         if !prepared.new.is_empty() {
-            self.collection(schema::ENTITIES).insert_many(&prepared.new).session(&mut *session).await?;
+            self.collection(schema::ENTITIES)
+                .insert_many(&prepared.new)
+                .session(&mut *session)
+                .await?;
         }
         if !prepared.changed.is_empty() {
             self.replace(session, &prepared.changed).await?;
         }
-        self.collection(schema::OPS).insert_many(&prepared.ops).session(&mut *session).await?;
+        self.collection(schema::OPS)
+            .insert_many(&prepared.ops)
+            .session(&mut *session)
+            .await?;
         let Decision { head, last_op, .. } = &prepared.decision;
         let last = doc! { "$set": {
             "last_mut": last_op.as_ref().map(|op| op.number), "last_op": last_op.as_ref().map(|op| id(op.op_id.uuid())),
         } };
         let replica = replica_filter(self.practice, self.batch.replica);
-        self.collection(schema::REPLICAS).update_one(replica, last).session(&mut *session).await?;
+        self.collection(schema::REPLICAS)
+            .update_one(replica, last)
+            .session(&mut *session)
+            .await?;
         let moved = doc! { "$set": {
             "seq": head.seq, "chain": super::documents::bytes(head.chain), "client_number": head.client_number,
         } };
         let practice = doc! { "p": id(self.practice.uuid()) };
-        self.collection(schema::PRACTICES).update_one(practice, moved).session(&mut *session).await?;
+        self.collection(schema::PRACTICES)
+            .update_one(practice, moved)
+            .session(&mut *session)
+            .await?;
         Ok(())
     }
 
@@ -195,9 +259,16 @@ impl Push<'_> {
             let key = doc! { "p": id(row.uuid("p")?), "t": row.text("t")?, "id": id(row.uuid("id")?) };
             Ok(doc! { "q": key, "u": row })
         };
-        let updates = rows.iter().map(statement).collect::<Result<Vec<_>, _>>().map_err(storage)?;
-        let answer =
-            self.database.run_command(doc! { "update": schema::ENTITIES, "updates": updates }).session(&mut *session).await?;
+        let updates = rows
+            .iter()
+            .map(statement)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(storage)?;
+        let answer = self
+            .database
+            .run_command(doc! { "update": schema::ENTITIES, "updates": updates })
+            .session(&mut *session)
+            .await?;
         // The command itself succeeds when single statements of it fail.
         let replaced = answer.get_i32("n").map_or(0, i64::from);
         if answer.contains_key("writeErrors") || usize::try_from(replaced) != Ok(rows.len()) {
@@ -214,7 +285,9 @@ pub(super) fn by_keys<'a>(practice: PracticeId, keys: impl IntoIterator<Item = &
     for key in keys {
         kinds.entry(key.kind.as_str()).or_default().push(id(key.id.uuid()));
     }
-    let mut branches = kinds.into_iter().map(|(kind, ids)| doc! { "p": p.clone(), "t": kind, "id": { "$in": ids } });
+    let mut branches = kinds
+        .into_iter()
+        .map(|(kind, ids)| doc! { "p": p.clone(), "t": kind, "id": { "$in": ids } });
     match (branches.next(), branches.next()) {
         (Some(only), None) => only,
         (first, second) => {

@@ -40,7 +40,13 @@ fn indexes() -> [(&'static str, Vec<IndexModel>); 8] {
                 expiring(doc! { "gone_at": 1 }),
             ],
         ),
-        (REPLICAS, vec![unique(doc! { "p": 1, "replica": 1 }), unique(doc! { "p": 1, "number": 1 })]),
+        (
+            REPLICAS,
+            vec![
+                unique(doc! { "p": 1, "replica": 1 }),
+                unique(doc! { "p": 1, "number": 1 }),
+            ],
+        ),
         (
             ENTITIES,
             vec![
@@ -67,21 +73,33 @@ fn plain(keys: Document) -> IndexModel {
 }
 
 fn unique(keys: Document) -> IndexModel {
-    IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build()
+    IndexModel::builder()
+        .keys(keys)
+        .options(IndexOptions::builder().unique(true).build())
+        .build()
 }
 
 fn partial(keys: Document, filter: Document) -> IndexModel {
-    IndexModel::builder().keys(keys).options(IndexOptions::builder().partial_filter_expression(filter).build()).build()
+    IndexModel::builder()
+        .keys(keys)
+        .options(IndexOptions::builder().partial_filter_expression(filter).build())
+        .build()
 }
 
 fn unique_partial(keys: Document, filter: Document) -> IndexModel {
-    let options = IndexOptions::builder().unique(true).partial_filter_expression(filter).build();
+    let options = IndexOptions::builder()
+        .unique(true)
+        .partial_filter_expression(filter)
+        .build();
     IndexModel::builder().keys(keys).options(options).build()
 }
 
 /// The server removes what is past the instant in the key; the service's account needs no right to delete.
 fn expiring(keys: Document) -> IndexModel {
-    IndexModel::builder().keys(keys).options(IndexOptions::builder().expire_after(Duration::ZERO).build()).build()
+    IndexModel::builder()
+        .keys(keys)
+        .options(IndexOptions::builder().expire_after(Duration::ZERO).build())
+        .build()
 }
 
 #[cfg(test)]
@@ -92,8 +110,16 @@ mod tests {
     fn every_unique_index_starts_with_the_practice_and_entities_have_at_most_eight() {
         for (name, indexes) in indexes() {
             for index in &indexes {
-                let unique = index.options.as_ref().and_then(|options| options.unique).unwrap_or(false);
-                assert!(!unique || index.keys.keys().next().is_some_and(|key| key == "p"), "{name}: {}", index.keys);
+                let unique = index
+                    .options
+                    .as_ref()
+                    .and_then(|options| options.unique)
+                    .unwrap_or(false);
+                assert!(
+                    !unique || index.keys.keys().next().is_some_and(|key| key == "p"),
+                    "{name}: {}",
+                    index.keys
+                );
             }
             assert!(indexes.len() < 8, "{name}: beside these there is the one over _id");
         }

@@ -52,7 +52,11 @@ pub(super) async fn by_access(
     let filter = doc! {
         "p": id(practice.uuid()), "access": bytes(access.0), "access_expires_ms": { "$gt": now_ms }, "ended": false,
     };
-    sessions(database).find_one(filter).await?.map(|found| to_session(&found, practice)).transpose()
+    sessions(database)
+        .find_one(filter)
+        .await?
+        .map(|found| to_session(&found, practice))
+        .transpose()
 }
 
 pub(super) async fn rotate(
@@ -64,7 +68,8 @@ pub(super) async fn rotate(
 ) -> Result<Rotation, StorageError> {
     let p = id(practice.uuid());
     let spent = bytes(refresh.0);
-    let current = doc! { "p": p.clone(), "refresh": spent.clone(), "ended": false, "refresh_expires_ms": { "$gt": now_ms } };
+    let current =
+        doc! { "p": p.clone(), "refresh": spent.clone(), "ended": false, "refresh_expires_ms": { "$gt": now_ms } };
     let change = doc! {
         "$set": of_tokens(tokens),
         "$push": { "spent": { "$each": [spent.clone()], "$slice": -SPENT } },
@@ -73,16 +78,23 @@ pub(super) async fn rotate(
         return Ok(Rotation::Rotated(to_session(&found, practice)?));
     }
     let ended = doc! { "$set": { "ended": true } };
-    let reused = sessions(database).update_one(doc! { "p": p.clone(), "spent": spent.clone() }, ended).await?;
+    let reused = sessions(database)
+        .update_one(doc! { "p": p.clone(), "spent": spent.clone() }, ended)
+        .await?;
     if reused.matched_count > 0 {
         return Ok(Rotation::Reused);
     }
-    let expired = sessions(database).find_one(doc! { "p": p, "refresh": spent, "ended": false }).await?.is_some();
+    let expired = sessions(database)
+        .find_one(doc! { "p": p, "refresh": spent, "ended": false })
+        .await?
+        .is_some();
     Ok(if expired { Rotation::Expired } else { Rotation::Unknown })
 }
 
 pub(super) async fn end(database: &Database, practice: PracticeId, family: &str) -> Result<(), StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "family": family };
-    sessions(database).update_one(filter, doc! { "$set": { "ended": true } }).await?;
+    sessions(database)
+        .update_one(filter, doc! { "$set": { "ended": true } })
+        .await?;
     Ok(())
 }

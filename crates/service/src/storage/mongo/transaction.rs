@@ -13,6 +13,9 @@ use crate::storage::error::StorageError;
 /// After this the caller is told to try again. Transactions take milliseconds; an election takes seconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(8);
 
+/// The pause before the second attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -54,7 +57,7 @@ pub(super) async fn run<W: Work>(client: &Client, work: &W) -> Result<W::Done, W
 
 async fn attempts<W: Work>(client: &Client, work: &W) -> Result<W::Done, W::Refusal> {
     let mut session = client.start_session().await.map_err(StorageError::from)?;
-    let mut pause = Duration::from_millis(2);
+    let mut pause = FIRST_PAUSE;
     loop {
         begin(&mut session).await.map_err(StorageError::from)?;
         let error = match work.attempt(&mut session).await {
@@ -83,17 +86,26 @@ async fn begin(session: &mut ClientSession) -> Result<(), Error> {
     session
         .start_transaction()
         .read_concern(ReadConcern::snapshot())
-        .write_concern(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build())
+        .write_concern(
+            WriteConcern::builder()
+                .w(Acknowledgment::Majority)
+                .journal(true)
+                .build(),
+        )
         .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
         .await
 }
 
+/// Commits, and asks again while nobody knows whether it was committed: a commit may be repeated.
 async fn commit(session: &mut ClientSession) -> Result<(), Error> {
+    let mut pause = FIRST_PAUSE;
     loop {
         match session.commit_transaction().await {
             Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {}
             outcome => return outcome,
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

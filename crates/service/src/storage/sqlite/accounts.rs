@@ -14,7 +14,9 @@ use crate::storage::error::{ClaimError, RedeemError, RegisterError, StorageError
 use crate::storage::records::{Account, Device, Enrolment, KeptEnrolment, NewPractice, NewReplica, Practice, Replica};
 
 pub(super) fn any_practice(connection: &Connection) -> Result<bool, StorageError> {
-    connection.query_row("SELECT EXISTS (SELECT 1 FROM practice)", [], |row| row.get(0)).map_err(|error| failure(&error))
+    connection
+        .query_row("SELECT EXISTS (SELECT 1 FROM practice)", [], |row| row.get(0))
+        .map_err(|error| failure(&error))
 }
 
 pub(super) fn claim(
@@ -41,37 +43,68 @@ pub(super) fn claim(
 
 pub(super) fn practice(connection: &Connection, practice: PracticeId) -> Result<Option<Practice>, StorageError> {
     connection
-        .query_row("SELECT name, root_key FROM practice WHERE practice = ?1", [Id(practice.uuid())], |row| {
-            Ok(Practice { practice, name: row.get(0)?, root_key: PublicKey(row.get(1)?) })
-        })
+        .query_row(
+            "SELECT name, root_key FROM practice WHERE practice = ?1",
+            [Id(practice.uuid())],
+            |row| {
+                Ok(Practice {
+                    practice,
+                    name: row.get(0)?,
+                    root_key: PublicKey(row.get(1)?),
+                })
+            },
+        )
         .optional()
         .map_err(|error| failure(&error))
 }
 
-pub(super) fn account(connection: &Connection, practice: PracticeId, user: UserId) -> Result<Option<Account>, StorageError> {
+pub(super) fn account(
+    connection: &Connection,
+    practice: PracticeId,
+    user: UserId,
+) -> Result<Option<Account>, StorageError> {
     let found: Option<(String, bool, [u8; 32])> = connection
         .prepare_cached("SELECT role, admin, public_key FROM account WHERE practice = ?1 AND user = ?2")
         .and_then(|mut statement| {
             statement
-                .query_row([Id(practice.uuid()), Id(user.uuid())], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .query_row([Id(practice.uuid()), Id(user.uuid())], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
                 .optional()
         })
         .map_err(|error| failure(&error))?;
     found
-        .map(|(role, admin, key)| Ok(Account { user, role: parse_role(&role)?, admin, public_key: PublicKey(key) }))
+        .map(|(role, admin, key)| {
+            Ok(Account {
+                user,
+                role: parse_role(&role)?,
+                admin,
+                public_key: PublicKey(key),
+            })
+        })
         .transpose()
 }
 
 fn insert_account(tx: &Connection, practice: PracticeId, account: &Account) -> Result<(), StorageError> {
     tx.execute(
         "INSERT INTO account (practice, user, role, admin, public_key) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![Id(practice.uuid()), Id(account.user.uuid()), account.role.as_str(), account.admin, account.public_key.0],
+        params![
+            Id(practice.uuid()),
+            Id(account.user.uuid()),
+            account.role.as_str(),
+            account.admin,
+            account.public_key.0
+        ],
     )
     .map(drop)
     .map_err(|error| failure(&error))
 }
 
-pub(super) fn device(connection: &Connection, practice: PracticeId, device: DeviceId) -> Result<Option<Device>, StorageError> {
+pub(super) fn device(
+    connection: &Connection,
+    practice: PracticeId,
+    device: DeviceId,
+) -> Result<Option<Device>, StorageError> {
     read_device(connection, practice, device).map_err(|error| failure(&error))
 }
 
@@ -80,21 +113,36 @@ fn read_device(connection: &Connection, practice: PracticeId, device: DeviceId) 
     let found = connection
         .prepare_cached("SELECT public_key, name, revoked FROM device WHERE practice = ?1 AND device = ?2")?
         .query_row(ids, |row| {
-            Ok(Device { device, public_key: PublicKey(row.get(0)?), name: row.get(1)?, users: Vec::new(), revoked: row.get(2)? })
+            Ok(Device {
+                device,
+                public_key: PublicKey(row.get(0)?),
+                name: row.get(1)?,
+                users: Vec::new(),
+                revoked: row.get(2)?,
+            })
         })
         .optional()?;
     let Some(mut found) = found else { return Ok(None) };
-    let mut users = connection.prepare_cached("SELECT user FROM device_user WHERE practice = ?1 AND device = ?2 ORDER BY user")?;
-    found.users = users.query_map(ids, |row| Ok(UserId::new(row.get::<_, Id>(0)?.0)))?.collect::<Result<_, _>>()?;
+    let mut users =
+        connection.prepare_cached("SELECT user FROM device_user WHERE practice = ?1 AND device = ?2 ORDER BY user")?;
+    found.users = users
+        .query_map(ids, |row| Ok(UserId::new(row.get::<_, Id>(0)?.0)))?
+        .collect::<Result<_, _>>()?;
     Ok(Some(found))
 }
 
 fn insert_device(tx: &Connection, practice: PracticeId, device: &Device) -> Result<(), StorageError> {
     let made = tx.execute(
         "INSERT INTO device (practice, device, public_key, name, revoked) VALUES (?1, ?2, ?3, ?4, 0)",
-        params![Id(practice.uuid()), Id(device.device.uuid()), device.public_key.0, device.name],
+        params![
+            Id(practice.uuid()),
+            Id(device.device.uuid()),
+            device.public_key.0,
+            device.name
+        ],
     );
-    made.and_then(|_| insert_users(tx, practice, device)).map_err(|error| failure(&error))
+    made.and_then(|_| insert_users(tx, practice, device))
+        .map_err(|error| failure(&error))
 }
 
 fn insert_users(tx: &Connection, practice: PracticeId, device: &Device) -> rusqlite::Result<()> {
@@ -144,7 +192,11 @@ pub(super) fn put_enrolment(tx: &Connection, practice: PracticeId, enrolment: &E
     .map_err(|error| failure(&error))
 }
 
-pub(super) fn enrolment(connection: &Connection, practice: PracticeId, id: &str) -> Result<Option<KeptEnrolment>, StorageError> {
+pub(super) fn enrolment(
+    connection: &Connection,
+    practice: PracticeId,
+    id: &str,
+) -> Result<Option<KeptEnrolment>, StorageError> {
     let found = connection
         .query_row(
             "SELECT authorisation, admin_certificate, sealed_bundle, user, user_name, role, admin, expires_ms, used
@@ -176,7 +228,10 @@ fn read_enrolment(row: &Row<'_>, id: &str) -> Result<KeptEnrolment, StorageError
             admin: row.get(6)?,
             expires_ms: row.get(7)?,
         };
-        Ok(KeptEnrolment { enrolment, used: row.get(8)? })
+        Ok(KeptEnrolment {
+            enrolment,
+            used: row.get(8)?,
+        })
     };
     read().map_err(|error| failure(&error))
 }
@@ -196,8 +251,11 @@ pub(super) fn redeem(
     if now_ms >= kept.enrolment.expires_ms {
         return Err(RedeemError::Expired);
     }
-    tx.execute("UPDATE enrolment SET used = 1 WHERE practice = ?1 AND id = ?2", params![Id(practice.uuid()), id])
-        .map_err(|error| failure(&error))?;
+    tx.execute(
+        "UPDATE enrolment SET used = 1 WHERE practice = ?1 AND id = ?2",
+        params![Id(practice.uuid()), id],
+    )
+    .map_err(|error| failure(&error))?;
     match self::account(tx, practice, account.user)? {
         None => insert_account(tx, practice, account)?,
         Some(known) if known == *account => {}
@@ -215,7 +273,11 @@ pub(super) fn redeem(
 
 pub(super) fn register_replica(tx: &Connection, practice: PracticeId, new: &NewReplica) -> Result<i64, RegisterError> {
     if let Some(known) = replica(tx, practice, new.replica)? {
-        return if known.is_owned_like(new) { Ok(known.number) } else { Err(RegisterError::OtherOwner) };
+        return if known.is_owned_like(new) {
+            Ok(known.number)
+        } else {
+            Err(RegisterError::OtherOwner)
+        };
     }
     let number: Option<i64> = tx
         .query_row(
@@ -242,7 +304,11 @@ pub(super) fn register_replica(tx: &Connection, practice: PracticeId, new: &NewR
     Ok(number)
 }
 
-pub(super) fn replica(connection: &Connection, practice: PracticeId, replica: ReplicaId) -> Result<Option<Replica>, StorageError> {
+pub(super) fn replica(
+    connection: &Connection,
+    practice: PracticeId,
+    replica: ReplicaId,
+) -> Result<Option<Replica>, StorageError> {
     connection
         .prepare_cached(
             "SELECT kind, device, user, replaces, number, last_mut, last_op FROM replica WHERE practice = ?1 AND replica = ?2",
@@ -257,12 +323,19 @@ fn read_replica(row: &Row<'_>, replica: ReplicaId) -> rusqlite::Result<Replica> 
     let last: (Option<i64>, Option<Id>) = (row.get(5)?, row.get(6)?);
     Ok(Replica {
         replica,
-        kind: if row.get_ref(0)?.as_str()? == kind_name(ReplicaKind::Office) { ReplicaKind::Office } else { ReplicaKind::Clinical },
+        kind: if row.get_ref(0)?.as_str()? == kind_name(ReplicaKind::Office) {
+            ReplicaKind::Office
+        } else {
+            ReplicaKind::Clinical
+        },
         device: DeviceId::new(row.get::<_, Id>(1)?.0),
         user: UserId::new(row.get::<_, Id>(2)?.0),
         replaces: row.get::<_, Option<Id>>(3)?.map(|id| ReplicaId::new(id.0)),
         number: row.get(4)?,
-        last_op: last.0.zip(last.1).map(|(number, id)| LastOp { number, op_id: OpId::new(id.0) }),
+        last_op: last.0.zip(last.1).map(|(number, id)| LastOp {
+            number,
+            op_id: OpId::new(id.0),
+        }),
     })
 }
 

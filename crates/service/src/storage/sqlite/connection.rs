@@ -13,7 +13,9 @@ use crate::storage::error::OpenError;
 const APPLICATION_ID: i32 = 0x4353_4c53;
 
 /// The tables, version by version; see `migrations/README.md`.
-const MIGRATIONS: &[&str] = &[include_str!("../../../../../migrations/service/0001_create_service.sql")];
+const MIGRATIONS: &[&str] = &[include_str!(
+    "../../../../../migrations/service/0001_create_service.sql"
+)];
 
 /// The key of the file, derived from the master key.
 pub(super) fn file_key(master: &SymmetricKey) -> DatabaseKey {
@@ -31,14 +33,20 @@ pub(super) fn open_writer(path: &Path, key: &DatabaseKey) -> Result<Connection, 
     if existed {
         check(&connection, path, key)?;
     }
-    settings(&connection).and_then(|()| writer_settings(&connection)).map_err(OpenError::File)?;
+    settings(&connection)
+        .and_then(|()| writer_settings(&connection))
+        .map_err(OpenError::File)?;
     migrate(&mut connection)?;
     Ok(connection)
 }
 
 /// Opens a connection that reads beside the writer.
 pub(super) fn open_reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Connection> {
-    let connection = keyed(path, key, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = keyed(
+        path,
+        key,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     settings(&connection)?;
     // A reader that writes by mistake fails instead of becoming a second writer.
     connection.execute_batch("PRAGMA query_only = ON;")?;
@@ -48,6 +56,8 @@ pub(super) fn open_reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Co
 fn keyed(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // SQLCipher otherwise writes its errors to the standard error stream as well as giving them to us.
+    connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     let text = key.sqlcipher_text();
     // Of exact size, so that it never moves; ended by NUL, because SQLite copies a statement that is not, and would not wipe the copy.
     let mut statement = Zeroizing::new(String::with_capacity(text.len() + 17));
@@ -65,9 +75,15 @@ fn check(connection: &Connection, path: &Path, key: &DatabaseKey) -> Result<(), 
         Ok(_) => Err(OpenError::Damaged(None)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             let fits = starts_with(path, &key.to_bytes()[32..]);
-            Err(if fits { OpenError::Damaged(Some(error)) } else { OpenError::WrongKey })
+            Err(if fits {
+                OpenError::Damaged(Some(error))
+            } else {
+                OpenError::WrongKey
+            })
         }
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Err(OpenError::Damaged(Some(error))),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            Err(OpenError::Damaged(Some(error)))
+        }
         Err(error) => Err(OpenError::File(error)),
     }
 }
@@ -75,7 +91,10 @@ fn check(connection: &Connection, path: &Path, key: &DatabaseKey) -> Result<(), 
 fn starts_with(path: &Path, salt: &[u8]) -> bool {
     use std::io::Read as _;
     let mut first = [0; 16];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == salt
+    std::fs::File::open(path)
+        .and_then(|mut file| file.read_exact(&mut first))
+        .is_ok()
+        && first == salt
 }
 
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
@@ -117,12 +136,16 @@ fn writer_settings(connection: &Connection) -> rusqlite::Result<()> {
 
 fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(OpenError::File)?;
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(OpenError::File)?;
     if found > known {
         return Err(OpenError::Newer { found, known });
     }
     for (version, sql) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(OpenError::File)?;
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(OpenError::File)?;
         transaction
             .execute_batch(sql)
             .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
@@ -158,7 +181,10 @@ mod tests {
         let newer = open_writer(&path, &master(1)).unwrap();
         newer.pragma_update(None, "user_version", 99).unwrap();
         drop(newer);
-        assert!(matches!(open_writer(&path, &master(1)), Err(OpenError::Newer { found: 99, known: 1 })));
+        assert!(matches!(
+            open_writer(&path, &master(1)),
+            Err(OpenError::Newer { found: 99, known: 1 })
+        ));
 
         let mut damaged = bytes;
         damaged[100] ^= 1;

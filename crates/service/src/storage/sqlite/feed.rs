@@ -27,7 +27,9 @@ pub(super) fn since(
     let head = known_head(connection, practice)?;
     let key = rows::key(connection, keys, practice)?;
     let mut statement = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM entity WHERE practice = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"))
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM entity WHERE practice = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
+        ))
         .map_err(|error| failure(&error))?;
     let mut found = statement
         .query(params![Id(practice.uuid()), after_seq, limit.rows.max(1)])
@@ -36,7 +38,12 @@ pub(super) fn since(
     while let Some(row) = found.next().map_err(|error| failure(&error))? {
         let row = StoredRow::read(row).map_err(|error| failure(&error))?;
         if bytes >= limit.bytes && count > 0 {
-            return Ok(FeedPage { rows: page, examined, more: true, head });
+            return Ok(FeedPage {
+                rows: page,
+                examined,
+                more: true,
+                head,
+            });
         }
         (examined, count) = (row.seq, count + 1);
         if scopes.contains(&content::parse_scope(&row.scope)?) {
@@ -46,11 +53,18 @@ pub(super) fn since(
     }
     let more = count >= limit.rows.max(1) && examined < head.seq;
     let examined = if more { examined } else { examined.max(head.seq) };
-    Ok(FeedPage { rows: page, examined, more, head })
+    Ok(FeedPage {
+        rows: page,
+        examined,
+        more,
+        head,
+    })
 }
 
 pub(super) fn chain_at(connection: &Connection, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError> {
-    let Some(head) = rows::head(connection, practice)?.filter(|head| (0..=head.seq).contains(&seq)) else { return Ok(None) };
+    let Some(head) = rows::head(connection, practice)?.filter(|head| (0..=head.seq).contains(&seq)) else {
+        return Ok(None);
+    };
     if seq == head.seq {
         return Ok(Some(head.chain));
     }
@@ -82,18 +96,32 @@ pub(super) fn snapshot(
     let id = id.as_ref().map_or([].as_slice(), |id| id.0.as_bytes().as_slice());
     let wanted = usize::try_from(limit.rows.max(1)).unwrap_or(usize::MAX);
     let mut found = statement
-        .query(params![Id(practice.uuid()), scope.to_string(), kind, id, limit.rows.max(1).saturating_add(1)])
+        .query(params![
+            Id(practice.uuid()),
+            scope.to_string(),
+            kind,
+            id,
+            limit.rows.max(1).saturating_add(1)
+        ])
         .map_err(|error| failure(&error))?;
     let (mut page, mut bytes) = (Vec::new(), 0);
     while let Some(row) = found.next().map_err(|error| failure(&error))? {
         if page.len() == wanted || (bytes >= limit.bytes && !page.is_empty()) {
-            return Ok(SnapshotPage { rows: page, more: true, head });
+            return Ok(SnapshotPage {
+                rows: page,
+                more: true,
+                head,
+            });
         }
         let row = StoredRow::read(row).map_err(|error| failure(&error))?;
         bytes += row.size();
         page.push(row.open(&key)?);
     }
-    Ok(SnapshotPage { rows: page, more: false, head })
+    Ok(SnapshotPage {
+        rows: page,
+        more: false,
+        head,
+    })
 }
 
 pub(super) fn leaves(
@@ -105,7 +133,9 @@ pub(super) fn leaves(
     let head = known_head(connection, practice)?;
     let key = rows::key(connection, keys, practice)?;
     let mut statement = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM entity WHERE practice = ?1 AND scope = ?2"))
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM entity WHERE practice = ?1 AND scope = ?2"
+        ))
         .map_err(|error| failure(&error))?;
     let mut entries = Vec::new();
     for scope in scopes {
@@ -121,12 +151,18 @@ pub(super) fn leaves(
     Ok(Leaves { seq: head.seq, entries })
 }
 
-pub(super) fn care(connection: &Connection, practice: PracticeId, therapist: UserId) -> Result<Vec<ClientId>, StorageError> {
+pub(super) fn care(
+    connection: &Connection,
+    practice: PracticeId,
+    therapist: UserId,
+) -> Result<Vec<ClientId>, StorageError> {
     let mut statement = connection
         .prepare_cached("SELECT doc FROM entity WHERE practice = ?1 AND care = ?2")
         .map_err(|error| failure(&error))?;
     let found = statement
-        .query_map([Id(practice.uuid()), Id(therapist.uuid())], |row| row.get::<_, String>(0))
+        .query_map([Id(practice.uuid()), Id(therapist.uuid())], |row| {
+            row.get::<_, String>(0)
+        })
         .map_err(|error| failure(&error))?;
     let mut clients = Vec::new();
     for doc in found {

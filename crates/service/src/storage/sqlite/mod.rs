@@ -24,14 +24,14 @@ use caseload_vault::{DatabaseKey, SymmetricKey};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::watch;
 
+use super::Storage;
 use super::error::{ClaimError, OpenError, PushError, RedeemError, RegisterError, StorageError};
 use super::heads::Heads;
 use super::records::{
-    Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, Leaves, NewPractice, NewReplica, PageLimit, Practice, PushAnswer,
-    PushBatch, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
+    Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, Leaves, NewPractice, NewReplica, PageLimit,
+    Practice, PushAnswer, PushBatch, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
 };
 use super::sealing::Keyring;
-use super::Storage;
 use writer::Writer;
 
 /// Readers that are kept open.
@@ -60,8 +60,18 @@ impl SqliteStorage {
     pub fn open(path: &Path, master: &SymmetricKey) -> Result<Self, OpenError> {
         let key = connection::file_key(master);
         let writer = Writer::start(connection::open_writer(path, &key)?).map_err(OpenError::Thread)?;
-        let readers = Readers { path: path.to_owned(), key, idle: Mutex::default(), closed: AtomicBool::new(false) };
-        Ok(Self { writer, readers: Arc::new(readers), keys: Arc::new(Keyring::new(master)), heads: Arc::default() })
+        let readers = Readers {
+            path: path.to_owned(),
+            key,
+            idle: Mutex::default(),
+            closed: AtomicBool::new(false),
+        };
+        Ok(Self {
+            writer,
+            readers: Arc::new(readers),
+            keys: Arc::new(Keyring::new(master)),
+            heads: Arc::default(),
+        })
     }
 
     /// Reads at one state of the file, off the async threads.
@@ -72,8 +82,9 @@ impl SqliteStorage {
         let (readers, keys) = (Arc::clone(&self.readers), Arc::clone(&self.keys));
         let done = tokio::task::spawn_blocking(move || {
             let mut connection = readers.take()?;
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(|error| failure(&error))?;
+            let transaction = connection
+                .transaction_with_behavior(TransactionBehavior::Deferred)
+                .map_err(|error| failure(&error))?;
             let answer = work(&transaction, &keys);
             transaction.finish().map_err(|error| failure(&error))?;
             readers.give_back(connection);
@@ -89,7 +100,10 @@ impl Readers {
             return Err(StorageError::Unavailable(None));
         }
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| connection::open_reader(&self.path, &self.key).map_err(|error| failure(&error)), Ok)
+        idle.map_or_else(
+            || connection::open_reader(&self.path, &self.key).map_err(|error| failure(&error)),
+            Ok,
+        )
     }
 
     fn give_back(&self, connection: Connection) {
@@ -103,7 +117,10 @@ impl Readers {
 /// What an error of SQLite means for the caller.
 fn failure(error: &rusqlite::Error) -> StorageError {
     let code = error.sqlite_error_code();
-    let cause = || StoredCause { code: error.sqlite_error().map(|error| error.extended_code), kind: error.to_string() };
+    let cause = || StoredCause {
+        code: error.sqlite_error().map(|error| error.extended_code),
+        kind: error.to_string(),
+    };
     match code {
         Some(
             ErrorCode::DatabaseBusy
@@ -141,11 +158,14 @@ impl Storage for SqliteStorage {
     async fn claim(&self, practice: &NewPractice, account: &Account, device: &Device) -> Result<(), ClaimError> {
         let sealed_key = self.keys.make(practice.practice);
         let (practice, account, device) = (practice.clone(), account.clone(), device.clone());
-        self.writer.write(move |tx| accounts::claim(tx, &practice, &sealed_key, &account, &device)).await
+        self.writer
+            .write(move |tx| accounts::claim(tx, &practice, &sealed_key, &account, &device))
+            .await
     }
 
     async fn practice(&self, practice: PracticeId) -> Result<Option<Practice>, StorageError> {
-        self.read(move |connection, _| accounts::practice(connection, practice)).await
+        self.read(move |connection, _| accounts::practice(connection, practice))
+            .await
     }
 
     async fn head(&self, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError> {
@@ -153,25 +173,32 @@ impl Storage for SqliteStorage {
     }
 
     async fn account(&self, practice: PracticeId, user: UserId) -> Result<Option<Account>, StorageError> {
-        self.read(move |connection, _| accounts::account(connection, practice, user)).await
+        self.read(move |connection, _| accounts::account(connection, practice, user))
+            .await
     }
 
     async fn device(&self, practice: PracticeId, device: DeviceId) -> Result<Option<Device>, StorageError> {
-        self.read(move |connection, _| accounts::device(connection, practice, device)).await
+        self.read(move |connection, _| accounts::device(connection, practice, device))
+            .await
     }
 
     async fn revoke_device(&self, practice: PracticeId, device: DeviceId) -> Result<bool, StorageError> {
-        self.writer.write(move |tx| accounts::revoke_device(tx, practice, device)).await
+        self.writer
+            .write(move |tx| accounts::revoke_device(tx, practice, device))
+            .await
     }
 
     async fn put_enrolment(&self, practice: PracticeId, enrolment: &Enrolment) -> Result<(), StorageError> {
         let enrolment = enrolment.clone();
-        self.writer.write(move |tx| accounts::put_enrolment(tx, practice, &enrolment)).await
+        self.writer
+            .write(move |tx| accounts::put_enrolment(tx, practice, &enrolment))
+            .await
     }
 
     async fn enrolment(&self, practice: PracticeId, id: &str) -> Result<Option<KeptEnrolment>, StorageError> {
         let id = id.to_owned();
-        self.read(move |connection, _| accounts::enrolment(connection, practice, &id)).await
+        self.read(move |connection, _| accounts::enrolment(connection, practice, &id))
+            .await
     }
 
     async fn redeem_enrolment(
@@ -183,7 +210,9 @@ impl Storage for SqliteStorage {
         now_ms: i64,
     ) -> Result<(), RedeemError> {
         let (id, account, device) = (id.to_owned(), account.clone(), device.clone());
-        self.writer.write(move |tx| accounts::redeem(tx, practice, &id, &account, &device, now_ms)).await
+        self.writer
+            .write(move |tx| accounts::redeem(tx, practice, &id, &account, &device, now_ms))
+            .await
     }
 
     async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<(), StorageError> {
@@ -198,7 +227,8 @@ impl Storage for SqliteStorage {
         now_ms: i64,
     ) -> Result<Option<Session>, StorageError> {
         let access = *access;
-        self.read(move |connection, _| sessions::by_access(connection, practice, access, now_ms)).await
+        self.read(move |connection, _| sessions::by_access(connection, practice, access, now_ms))
+            .await
     }
 
     async fn rotate_session(
@@ -209,7 +239,9 @@ impl Storage for SqliteStorage {
         now_ms: i64,
     ) -> Result<Rotation, StorageError> {
         let (refresh, tokens) = (*refresh, *tokens);
-        self.writer.write(move |tx| sessions::rotate(tx, practice, refresh, &tokens, now_ms)).await
+        self.writer
+            .write(move |tx| sessions::rotate(tx, practice, refresh, &tokens, now_ms))
+            .await
     }
 
     async fn end_session(&self, practice: PracticeId, family: &str) -> Result<(), StorageError> {
@@ -219,16 +251,27 @@ impl Storage for SqliteStorage {
 
     async fn register_replica(&self, practice: PracticeId, replica: &NewReplica) -> Result<i64, RegisterError> {
         let replica = replica.clone();
-        self.writer.write(move |tx| accounts::register_replica(tx, practice, &replica)).await
+        self.writer
+            .write(move |tx| accounts::register_replica(tx, practice, &replica))
+            .await
     }
 
     async fn replica(&self, practice: PracticeId, replica: ReplicaId) -> Result<Option<Replica>, StorageError> {
-        self.read(move |connection, _| accounts::replica(connection, practice, replica)).await
+        self.read(move |connection, _| accounts::replica(connection, practice, replica))
+            .await
     }
 
-    async fn push(&self, practice: PracticeId, batch: PushBatch, limits: DecideLimits) -> Result<PushAnswer, PushError> {
+    async fn push(
+        &self,
+        practice: PracticeId,
+        batch: PushBatch,
+        limits: DecideLimits,
+    ) -> Result<PushAnswer, PushError> {
         let keys = Arc::clone(&self.keys);
-        let answer = self.writer.write(move |tx| push::push(tx, &keys, practice, &batch, limits)).await?;
+        let answer = self
+            .writer
+            .write(move |tx| push::push(tx, &keys, practice, &batch, limits))
+            .await?;
         self.heads.publish(practice, answer.head_seq);
         Ok(answer)
     }
@@ -241,11 +284,13 @@ impl Storage for SqliteStorage {
         limit: PageLimit,
     ) -> Result<FeedPage, StorageError> {
         let scopes = scopes.to_vec();
-        self.read(move |connection, keys| feed::since(connection, keys, practice, after_seq, &scopes, limit)).await
+        self.read(move |connection, keys| feed::since(connection, keys, practice, after_seq, &scopes, limit))
+            .await
     }
 
     async fn chain_at(&self, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError> {
-        self.read(move |connection, _| feed::chain_at(connection, practice, seq)).await
+        self.read(move |connection, _| feed::chain_at(connection, practice, seq))
+            .await
     }
 
     async fn snapshot_page(
@@ -256,25 +301,35 @@ impl Storage for SqliteStorage {
         limit: PageLimit,
     ) -> Result<SnapshotPage, StorageError> {
         let after = after.cloned();
-        self.read(move |connection, keys| feed::snapshot(connection, keys, practice, scope, after.as_ref(), limit)).await
+        self.read(move |connection, keys| feed::snapshot(connection, keys, practice, scope, after.as_ref(), limit))
+            .await
     }
 
     async fn leaves(&self, practice: PracticeId, scopes: &[Scope]) -> Result<Leaves, StorageError> {
         let scopes = scopes.to_vec();
-        self.read(move |connection, keys| feed::leaves(connection, keys, practice, &scopes)).await
+        self.read(move |connection, keys| feed::leaves(connection, keys, practice, &scopes))
+            .await
     }
 
     async fn fetch(&self, practice: PracticeId, keys: &[EntityKey]) -> Result<Vec<Row>, StorageError> {
         let wanted = keys.to_vec();
-        self.read(move |connection, keys| rows::fetch(connection, keys, practice, &wanted)).await
+        self.read(move |connection, keys| rows::fetch(connection, keys, practice, &wanted))
+            .await
     }
 
     async fn care_scopes(&self, practice: PracticeId, therapist: UserId) -> Result<Vec<ClientId>, StorageError> {
-        self.read(move |connection, _| feed::care(connection, practice, therapist)).await
+        self.read(move |connection, _| feed::care(connection, practice, therapist))
+            .await
     }
 
-    async fn history(&self, practice: PracticeId, after_seq: i64, limit: u32) -> Result<Vec<HistoryEntry>, StorageError> {
-        self.read(move |connection, _| feed::history(connection, practice, after_seq, limit)).await
+    async fn history(
+        &self,
+        practice: PracticeId,
+        after_seq: i64,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StorageError> {
+        self.read(move |connection, _| feed::history(connection, practice, after_seq, limit))
+            .await
     }
 
     async fn watch(&self, practice: PracticeId) -> Result<watch::Receiver<i64>, StorageError> {

@@ -41,7 +41,11 @@ pub(super) fn push(
     read(tx, keys, &key, practice, third, &mut facts)?;
     let decision = decide_batch(facts, batch.replica, &batch.groups, limits)?;
     write(tx, &key, practice, batch.replica, &decision)?;
-    Ok(PushAnswer { results: decision.results, epoch: decision.head.epoch, head_seq: decision.head.seq })
+    Ok(PushAnswer {
+        results: decision.results,
+        epoch: decision.head.epoch,
+        head_seq: decision.head.seq,
+    })
 }
 
 fn read(
@@ -54,7 +58,9 @@ fn read(
 ) -> Result<(), StorageError> {
     let found = rows::fetch(tx, keys, practice, &reads.keys)?;
     let under_slots = rows::fetch_slots(tx, key, practice, &reads.slots)?;
-    facts.rows.extend(found.into_iter().chain(under_slots).map(|row| (row.key.clone(), row)));
+    facts
+        .rows
+        .extend(found.into_iter().chain(under_slots).map(|row| (row.key.clone(), row)));
     Ok(())
 }
 
@@ -75,8 +81,14 @@ fn receipts(
         for (number, op) in (group.first_mut..).zip(&group.ops) {
             let op_id = Id(op.op_id.uuid());
             let found = [
-                first.query_row(params![Id(practice.uuid()), op_id], read_receipt).optional(),
-                own.query_row(params![Id(practice.uuid()), Id(replica.uuid()), number, op_id], read_receipt).optional(),
+                first
+                    .query_row(params![Id(practice.uuid()), op_id], read_receipt)
+                    .optional(),
+                own.query_row(
+                    params![Id(practice.uuid()), Id(replica.uuid()), number, op_id],
+                    read_receipt,
+                )
+                .optional(),
             ];
             for kept in found {
                 if let Some((replica, result)) = kept.map_err(|error| failure(&error))? {
@@ -94,7 +106,10 @@ fn read_receipt(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Id, String)> {
 
 fn receipt(replica: Id, result: &str) -> Result<Receipt, StorageError> {
     let result: OpResult = serde_json::from_str(result).map_err(|_| StorageError::Unreadable("a receipt"))?;
-    Ok(Receipt { replica: ReplicaId::new(replica.0), result })
+    Ok(Receipt {
+        replica: ReplicaId::new(replica.0),
+        result,
+    })
 }
 
 fn write(
@@ -115,7 +130,9 @@ fn write(
     }
     let head = &decision.head;
     tx.prepare_cached("UPDATE practice SET seq = ?2, chain = ?3, client_number = ?4 WHERE practice = ?1")
-        .and_then(|mut statement| statement.execute(params![Id(practice.uuid()), head.seq, head.chain, head.client_number]))
+        .and_then(|mut statement| {
+            statement.execute(params![Id(practice.uuid()), head.seq, head.chain, head.client_number])
+        })
         .map_err(|error| failure(&error))?;
     let last = decision.last_op.as_ref();
     tx.prepare_cached("UPDATE replica SET last_mut = ?3, last_op = ?4 WHERE practice = ?1 AND replica = ?2")

@@ -27,12 +27,16 @@ impl ToSql for Id {
 
 impl FromSql for Id {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Uuid::from_slice(value.as_blob()?).map(Self).map_err(|_| FromSqlError::InvalidType)
+        Uuid::from_slice(value.as_blob()?)
+            .map(Self)
+            .map_err(|_| FromSqlError::InvalidType)
     }
 }
 
 pub(super) fn ping(connection: &Connection) -> Result<(), StorageError> {
-    connection.query_row("SELECT 1", [], |_| Ok(())).map_err(|error| failure(&error))
+    connection
+        .query_row("SELECT 1", [], |_| Ok(()))
+        .map_err(|error| failure(&error))
 }
 
 pub(super) fn head(connection: &Connection, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError> {
@@ -60,7 +64,11 @@ pub(super) fn key(connection: &Connection, keys: &Keyring, practice: PracticeId)
         return Ok(key);
     }
     let kept: Option<Vec<u8>> = connection
-        .query_row("SELECT sealed_key FROM practice WHERE practice = ?1", [Id(practice.uuid())], |row| row.get(0))
+        .query_row(
+            "SELECT sealed_key FROM practice WHERE practice = ?1",
+            [Id(practice.uuid())],
+            |row| row.get(0),
+        )
         .optional()
         .map_err(|error| failure(&error))?;
     keys.open(practice, &kept.ok_or(StorageError::UnknownPractice)?)
@@ -108,7 +116,10 @@ impl StoredRow {
     }
 
     pub(super) fn open(self, practice_key: &PracticeKey) -> Result<Row, StorageError> {
-        let key = EntityKey { kind: EntityKind::new(self.kind), id: EntityId::new(self.id.0) };
+        let key = EntityKey {
+            kind: EntityKind::new(self.kind),
+            id: EntityId::new(self.id.0),
+        };
         let (doc, marks) = match (self.doc, self.marks, self.sealed) {
             (Some(doc), Some(marks), None) => parse_open(&doc, &marks)?,
             (None, None, Some(sealed)) => content::open(practice_key, &key, &sealed)?,
@@ -130,7 +141,8 @@ impl StoredRow {
 
 fn parse_open(doc: &str, marks: &str) -> Result<(Document, BTreeMap<String, UnitMark>), StorageError> {
     let doc = Document::parse(doc.as_bytes()).ok_or(StorageError::Unreadable("a document"))?;
-    let marks: Vec<Writing> = serde_json::from_str(marks).map_err(|_| StorageError::Unreadable("the marks of a row"))?;
+    let marks: Vec<Writing> =
+        serde_json::from_str(marks).map_err(|_| StorageError::Unreadable("the marks of a row"))?;
     Ok((doc, content::spread(marks)))
 }
 
@@ -143,12 +155,17 @@ pub(super) fn fetch<'a>(
 ) -> Result<Vec<Row>, StorageError> {
     let practice_key = key(connection, keys, practice)?;
     let mut statement = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM entity WHERE practice = ?1 AND t = ?2 AND id = ?3"))
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM entity WHERE practice = ?1 AND t = ?2 AND id = ?3"
+        ))
         .map_err(|error| failure(&error))?;
     let mut rows = Vec::new();
     for key in wanted {
         let found = statement
-            .query_row(params![Id(practice.uuid()), key.kind.as_str(), Id(key.id.uuid())], StoredRow::read)
+            .query_row(
+                params![Id(practice.uuid()), key.kind.as_str(), Id(key.id.uuid())],
+                StoredRow::read,
+            )
             .optional()
             .map_err(|error| failure(&error))?;
         if let Some(found) = found {
@@ -193,8 +210,10 @@ pub(super) fn write(
     let (doc, marks, sealed) = if clinical {
         (None, None, Some(content::seal(practice_key, row)?))
     } else {
-        let doc = String::from_utf8(content::canonical(&row.doc)?.to_vec()).map_err(|error| StorageError::Failed(error.into()))?;
-        let marks = serde_json::to_string(&content::gather(&row.marks)).map_err(|error| StorageError::Failed(error.into()))?;
+        let doc = String::from_utf8(content::canonical(&row.doc)?.to_vec())
+            .map_err(|error| StorageError::Failed(error.into()))?;
+        let marks =
+            serde_json::to_string(&content::gather(&row.marks)).map_err(|error| StorageError::Failed(error.into()))?;
         (Some(doc), Some(marks), None)
     };
     let number: i64 = connection
@@ -227,8 +246,11 @@ fn write_slots(connection: &Connection, practice: PracticeId, number: i64, row: 
     if !matches!(row.key.kind.as_str(), "appointment" | "clash") {
         return Ok(());
     }
-    connection.prepare_cached("DELETE FROM entity_slot WHERE row = ?1")?.execute([number])?;
-    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO entity_slot (practice, slot, row) VALUES (?1, ?2, ?3)")?;
+    connection
+        .prepare_cached("DELETE FROM entity_slot WHERE row = ?1")?
+        .execute([number])?;
+    let mut insert =
+        connection.prepare_cached("INSERT OR IGNORE INTO entity_slot (practice, slot, row) VALUES (?1, ?2, ?3)")?;
     for slot in row.slots() {
         insert.execute(params![Id(practice.uuid()), slot, number])?;
     }

@@ -39,7 +39,11 @@ pub(super) fn by_access(
              WHERE practice = ?1 AND access = ?2 AND access_expires_ms > ?3 AND ended = 0",
         )
         .and_then(|mut statement| {
-            statement.query_row(params![Id(practice.uuid()), access.0, now_ms], |row| read(row, practice)).optional()
+            statement
+                .query_row(params![Id(practice.uuid()), access.0, now_ms], |row| {
+                    read(row, practice)
+                })
+                .optional()
         })
         .map_err(|error| failure(&error))
 }
@@ -92,6 +96,7 @@ fn rotate_in_tx(
         None => Ok(Rotation::Unknown),
         Some((_, expires)) if now_ms >= expires => Ok(Rotation::Expired),
         Some((session, _)) => {
+            remove_expired(tx, practice, now_ms)?;
             tx.execute(
                 "INSERT INTO spent_refresh (practice, refresh, family) VALUES (?1, ?2, ?3)",
                 params![Id(practice.uuid()), refresh.0, session.family],
@@ -113,10 +118,30 @@ fn rotate_in_tx(
     }
 }
 
+/// Nothing can be done with a session after its refresh token has expired, so neither it nor its spent tokens are kept.
+fn remove_expired(tx: &Connection, practice: PracticeId, now_ms: i64) -> rusqlite::Result<()> {
+    let removed = tx.execute(
+        "DELETE FROM session WHERE practice = ?1 AND refresh_expires_ms <= ?2",
+        params![Id(practice.uuid()), now_ms],
+    )?;
+    if removed > 0 {
+        tx.execute(
+            "DELETE FROM spent_refresh WHERE practice = ?1
+             AND family NOT IN (SELECT family FROM session WHERE practice = ?1)",
+            [Id(practice.uuid())],
+        )?;
+    }
+    Ok(())
+}
+
 pub(super) fn end(tx: &Connection, practice: PracticeId, family: &str) -> Result<(), StorageError> {
     end_in_tx(tx, practice, family).map_err(|error| failure(&error))
 }
 
 fn end_in_tx(tx: &Connection, practice: PracticeId, family: &str) -> rusqlite::Result<()> {
-    tx.execute("UPDATE session SET ended = 1 WHERE practice = ?1 AND family = ?2", params![Id(practice.uuid()), family]).map(drop)
+    tx.execute(
+        "UPDATE session SET ended = 1 WHERE practice = ?1 AND family = ?2",
+        params![Id(practice.uuid()), family],
+    )
+    .map(drop)
 }

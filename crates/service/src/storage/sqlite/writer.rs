@@ -61,8 +61,13 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (calls, waiting) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("storage-writer".into()).spawn(move || serve(connection, &waiting))?;
-        Ok(Self { calls: Mutex::new(Some(calls)), thread: Mutex::new(Some(thread)) })
+        let thread = std::thread::Builder::new()
+            .name("storage-writer".into())
+            .spawn(move || serve(connection, &waiting))?;
+        Ok(Self {
+            calls: Mutex::new(Some(calls)),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Makes a change in a transaction and returns after its commit; a change that fails leaves nothing behind.
@@ -75,7 +80,11 @@ impl Writer {
         E: From<StorageError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let call = Box::new(Change { work: Some(work), outcome: None, reply });
+        let call = Box::new(Change {
+            work: Some(work),
+            outcome: None,
+            reply,
+        });
         let sent = {
             let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             calls.as_ref().is_some_and(|calls| calls.send(call).is_ok())
