@@ -20,6 +20,7 @@ pub struct Service {
     folder: PathBuf,
     port: u16,
     mongodb: Option<String>,
+    demonstration: bool,
     process: Option<Running>,
 }
 
@@ -33,8 +34,16 @@ impl Service {
             folder: folder.to_owned(),
             port: free_port()?,
             mongodb: mongodb.map(str::to_owned),
+            demonstration: false,
             process: None,
         })
+    }
+
+    /// The same with its master key in its data folder, as for demonstrations.
+    #[must_use]
+    pub fn for_demonstration(mut self) -> Self {
+        self.demonstration = true;
+        self
     }
 
     /// Where it listens.
@@ -70,6 +79,9 @@ impl Service {
             .env("XDG_CONFIG_HOME", self.folder.with_extension("config"))
             .stdout(log.try_clone().context("share the log")?)
             .stderr(Stdio::from(log));
+        if self.demonstration {
+            command.arg("--demo");
+        }
         if let Some(uri) = &self.mongodb {
             command.args(["--mongodb", uri]);
         }
@@ -88,6 +100,14 @@ impl Service {
     /// When it does not shut down cleanly.
     pub fn stop(&mut self) -> Result<()> {
         self.process.take().map_or(Ok(()), Running::stop)
+    }
+
+    /// Ends it at once, as a power cut would.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.take().map_or(Ok(()), Running::kill)
     }
 
     /// The code that the first practice is published with.

@@ -198,8 +198,9 @@ fn open(name: &str, folder: &Path, pictures: &Path) -> Result<Desktop> {
 
 /// The practice's present day and the next two, as the window's own clock has them.
 fn days(desktop: &Desktop) -> Result<[String; 3]> {
-    let script = "const [y, m, d] = new Intl.DateTimeFormat('en-CA', { timeZone: arguments[0] }).format(new Date()).split('-').map(Number);
-        return [0, 1, 2].map((n) => new Date(Date.UTC(y, m - 1, d + n)).toISOString().slice(0, 10))";
+    let script = "const parts = new Intl.DateTimeFormat('en-US', { timeZone: arguments[0], year: 'numeric', month: 'numeric', day: 'numeric' }).formatToParts(new Date());
+        const part = (type) => Number(parts.find((each) => each.type === type).value);
+        return [0, 1, 2].map((n) => new Date(Date.UTC(part('year'), part('month') - 1, part('day') + n)).toISOString().slice(0, 10))";
     let days = desktop.run(script, &[json!(ZONE)])?;
     let day = |index: usize| days[index].as_str().map(str::to_owned).context("a day is text");
     Ok([day(0)?, day(1)?, day(2)?])

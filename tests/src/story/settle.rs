@@ -1,16 +1,11 @@
 //! What only a person can decide, decided in the window, and proof that everyone has the same in the end.
 
-use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::Story;
 use super::apart::{DESKS_PHONE, THERAPISTS_PHONE};
 use super::join::everything_shared;
-use crate::desktop::{Desktop, LIMIT};
-use crate::display::Display;
-use crate::processes::{Running, wait_for};
-use crate::programs::built;
+use crate::desktop::{Desktop, Setup};
 
 impl Story {
     pub(super) fn settle_the_phone(&self) -> Result<()> {
@@ -99,23 +94,23 @@ impl Story {
         Ok(())
     }
 
-    /// A program that finds its profile in use says so and ends.
+    /// A second window on the profile says so and can do nothing.
     pub(super) fn start_twice(&self) -> Result<()> {
-        let display = Display::start()?;
-        let mut command = Command::new(built("caseload-desktop")?);
-        display.tell(&mut command);
-        command
-            .env("CASELOAD_PROFILE", self.therapist.folder().join("profile"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut second = Running::start("a second window", &mut command)?;
-        let status = wait_for("the end of a second window", LIMIT, || {
-            second.child().try_wait().context("look after a second window")
-        })?;
-        match status.code() {
-            Some(3) => Ok(()),
-            _ => bail!("a second window ended with {status}"),
-        }
+        let profile = self.therapist.folder().join("profile");
+        let profile = profile.to_str().context("the path is text")?;
+        let setup = Setup {
+            name: "second",
+            folder: &self.folder.path().join("second"),
+            pictures: &self.pictures,
+        };
+        let second = Desktop::start(&setup, &[("CASELOAD_PROFILE", profile)])?;
+        second.see("error")?;
+        let code = second.attribute("error", "data-code")?;
+        ensure!(
+            code.as_deref() == Some("profile_in_use"),
+            "a second window was answered by {code:?}"
+        );
+        second.picture("20-second-window")
     }
 
     fn share_both(&self) -> Result<()> {

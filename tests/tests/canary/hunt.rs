@@ -13,14 +13,14 @@ const BLOCK: usize = 1 << 16;
 
 /// A marker that was found: which, in which form, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Find {
-    pub marker: &'static str,
-    pub form: &'static str,
-    pub place: String,
+pub(crate) struct Find {
+    pub(crate) marker: &'static str,
+    pub(crate) form: &'static str,
+    pub(crate) place: String,
 }
 
 /// Knows a set of markers in all their forms.
-pub struct Hunt {
+pub(crate) struct Hunt {
     patterns: Vec<Pattern>,
     /// The first two bytes of some pattern, so that most positions cost one look.
     starts: Vec<bool>,
@@ -36,31 +36,37 @@ struct Pattern {
 impl Hunt {
     /// Prepares to look for `markers`: plain, as UTF-16 in both orders, as hex digits in both cases, and as base64 in both alphabets at
     /// each of its three alignments.
-    pub fn new(markers: &[&'static str]) -> Self {
+    pub(crate) fn new(markers: &[&'static str]) -> Self {
         let patterns: Vec<Pattern> = markers.iter().flat_map(|marker| forms(marker)).collect();
         let mut starts = vec![false; 1 << 16];
         for pattern in &patterns {
             starts[start_of(&pattern.bytes)] = true;
         }
         let longest = patterns.iter().map(|pattern| pattern.bytes.len()).max().unwrap_or(0);
-        Self { patterns, starts, longest }
+        Self {
+            patterns,
+            starts,
+            longest,
+        }
     }
 
     /// Everything that is found in `bytes`, each marker once per form.
-    pub fn bytes(&self, bytes: &[u8], place: &str) -> Vec<Find> {
+    pub(crate) fn bytes(&self, bytes: &[u8], place: &str) -> Vec<Find> {
         let mut finds = Vec::new();
         self.scan(bytes, place, &mut finds);
         finds
     }
 
     /// Everything that is found in the names and contents of the files below `root`, a folder or a file.
-    pub fn files(&self, root: &Path) -> Result<Vec<Find>> {
+    pub(crate) fn files(&self, root: &Path) -> Result<Vec<Find>> {
         let mut finds = Vec::new();
         for file in files_below(root)? {
             let place = file.display().to_string();
             self.scan(place.as_bytes(), &place, &mut finds);
             match File::open(&file) {
-                Ok(open) => self.stream(open, &place, &mut finds).with_context(|| format!("read {place}"))?,
+                Ok(open) => self
+                    .stream(open, &place, &mut finds)
+                    .with_context(|| format!("read {place}"))?,
                 // A database at work removes files of its own.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error).with_context(|| format!("open {place}")),
@@ -97,8 +103,16 @@ impl Hunt {
             if !self.starts[start_of(pair)] {
                 continue;
             }
-            for pattern in self.patterns.iter().filter(|pattern| bytes[position..].starts_with(&pattern.bytes)) {
-                let find = Find { marker: pattern.marker, form: pattern.form, place: place.to_owned() };
+            for pattern in self
+                .patterns
+                .iter()
+                .filter(|pattern| bytes[position..].starts_with(&pattern.bytes))
+            {
+                let find = Find {
+                    marker: pattern.marker,
+                    form: pattern.form,
+                    place: place.to_owned(),
+                };
                 if !finds.contains(&find) {
                     finds.push(find);
                 }
@@ -126,7 +140,10 @@ fn forms(marker: &'static str) -> Vec<Pattern> {
         forms.push(("base64", inside_base64(marker, before, &STANDARD_NO_PAD)));
         forms.push(("base64url", inside_base64(marker, before, &URL_SAFE_NO_PAD)));
     }
-    forms.into_iter().map(|(form, bytes)| Pattern { marker, form, bytes }).collect()
+    forms
+        .into_iter()
+        .map(|(form, bytes)| Pattern { marker, form, bytes })
+        .collect()
 }
 
 /// The symbols that depend on the marker alone, when `before` bytes of a group of three stand in front of it.
@@ -186,11 +203,18 @@ fn a_marker_is_found_across_blocks_beside_zeros_and_in_file_names() {
     let folder = tempfile::tempdir().unwrap();
     for before in [0, BLOCK - 7, BLOCK, 3 * BLOCK - 1] {
         let file = folder.path().join("file");
-        fs::write(&file, [&vec![0; before], marker.as_bytes(), &vec![0; 2 * BLOCK]].concat()).unwrap();
+        fs::write(
+            &file,
+            [&vec![0; before], marker.as_bytes(), &vec![0; 2 * BLOCK]].concat(),
+        )
+        .unwrap();
         assert_eq!(hunt.files(folder.path()).unwrap().len(), 1, "{before} zeros before");
         let wide: Vec<u8> = marker.encode_utf16().flat_map(u16::to_le_bytes).collect();
         fs::write(&file, [&vec![0; before], &wide[..], &vec![0; 2 * BLOCK]].concat()).unwrap();
-        assert!(!hunt.files(folder.path()).unwrap().is_empty(), "{before} zeros before; they make it look like the other order too");
+        assert!(
+            !hunt.files(folder.path()).unwrap().is_empty(),
+            "{before} zeros before; they make it look like the other order too"
+        );
         fs::remove_file(&file).unwrap();
     }
     fs::write(folder.path().join(marker), "").unwrap();

@@ -20,14 +20,14 @@ struct Record {
 }
 
 /// A recording relay. Its threads end when both ends of their connections have.
-pub struct Recorder {
+pub(crate) struct Recorder {
     address: SocketAddr,
     record: Arc<Mutex<Record>>,
 }
 
 impl Recorder {
     /// Relays connections to the service at `service`.
-    pub fn start(service: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(service: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen for connections to record")?;
         let address = listener.local_addr().context("read the recorder's address")?;
         let record = Arc::new(Mutex::new(Record::default()));
@@ -42,17 +42,17 @@ impl Recorder {
     }
 
     /// Where programs reach the service through this.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Whose traffic the following connections carry.
-    pub fn now(&self, who: &'static str) {
+    pub(crate) fn now(&self, who: &'static str) {
         lock(&self.record).who = who;
     }
 
     /// Every byte that passed for `who`, as it was sent, and every body on its own, decompressed.
-    pub fn traffic(&self, who: &str) -> Result<Traffic> {
+    pub(crate) fn traffic(&self, who: &str) -> Result<Traffic> {
         let mut traffic = Traffic::default();
         for side in lock(&self.record).sides.iter().filter(|side| side.who == who) {
             traffic.raw.extend_from_slice(&side.bytes);
@@ -64,12 +64,12 @@ impl Recorder {
 
 /// What passed for one party.
 #[derive(Default)]
-pub struct Traffic {
-    pub raw: Vec<u8>,
+pub(crate) struct Traffic {
+    pub(crate) raw: Vec<u8>,
     /// Bodies, decompressed.
-    pub bodies: Vec<Vec<u8>>,
+    pub(crate) bodies: Vec<Vec<u8>>,
     /// How many of them were compressed.
-    pub compressed: usize,
+    pub(crate) compressed: usize,
 }
 
 impl Traffic {
@@ -78,13 +78,17 @@ impl Traffic {
         while let Some(end) = find(bytes, b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
             let header = |name: &str| {
-                head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().to_owned())
+                head.lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                    .map(|value| value.trim().to_owned())
             };
             bytes = &bytes[end + 4..];
             let body = if header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
                 dechunk(&mut bytes)?
             } else {
-                let length = header("content-length").map_or(Ok(0), |length| length.parse::<usize>()).context("read a length")?;
+                let length = header("content-length")
+                    .map_or(Ok(0), |length| length.parse::<usize>())
+                    .context("read a length")?;
                 let body = bytes.get(..length).unwrap_or(bytes).to_vec();
                 bytes = bytes.get(length..).unwrap_or_default();
                 body
@@ -93,7 +97,8 @@ impl Traffic {
                 None => self.bodies.push(body),
                 Some("zstd") => {
                     self.compressed += 1;
-                    self.bodies.push(zstd::stream::decode_all(body.as_slice()).context("decompress a body")?);
+                    self.bodies
+                        .push(zstd::stream::decode_all(body.as_slice()).context("decompress a body")?);
                 }
                 Some(other) => bail!("a body is encoded as {other}"),
             }
@@ -108,7 +113,8 @@ fn dechunk(bytes: &mut &[u8]) -> Result<Vec<u8>> {
     loop {
         let end = find(bytes, b"\r\n").context("a chunk has no length")?;
         let digits = String::from_utf8_lossy(&bytes[..end]);
-        let length = usize::from_str_radix(digits.split(';').next().unwrap_or_default().trim(), 16).context("read a length")?;
+        let length =
+            usize::from_str_radix(digits.split(';').next().unwrap_or_default().trim(), 16).context("read a length")?;
         *bytes = &bytes[end + 2..];
         body.extend_from_slice(bytes.get(..length).context("a chunk is cut")?);
         *bytes = bytes.get(length + 2..).unwrap_or_default();
@@ -157,7 +163,10 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
 #[test]
 fn bodies_are_taken_apart_whatever_their_framing() {
     let packed = zstd::stream::encode_all(&b"packed"[..], 1).unwrap();
-    let head = format!("POST /b HTTP/1.1\r\nContent-Encoding: zstd\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let head = format!(
+        "POST /b HTTP/1.1\r\nContent-Encoding: zstd\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    );
     let stream = [
         &b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"[..],
         head.as_bytes(),
