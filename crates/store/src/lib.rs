@@ -7,9 +7,9 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`open`], [`lock`], [`identity`] | files: made, checked, opened by one process |
-//! | [`write`], [`intents`], [`audit`] | the door, what one action does in two files, the chain of who did what |
+//! | [`mod@write`], [`intents`], [`audit`] | the door, what one action does in two files, the chain of who did what |
 //! | [`read`], [`appointments`], [`clients`], [`notes`], [`practice`] | queries, one file per concept |
-//! | [`outbox`], [`pull`], [`check`], [`state`] | the device's half of sharing: what waits, what came, whether both are equal |
+//! | [`outbox`], [`refused`], [`pull`], [`check`], [`state`] | the device's half of sharing: what waits, what came, whether both are equal |
 //!
 //! What this crate deliberately does not do: it talks to no network, reads no clock and knows no passphrase.
 
@@ -34,7 +34,9 @@ mod projections;
 mod property_tests;
 pub mod pull;
 pub mod read;
+pub mod refused;
 mod rows;
+mod rules;
 pub mod state;
 mod store;
 pub mod write;
@@ -48,9 +50,10 @@ pub use intents::{Executed, Intent, Step, run_intents};
 pub use lock::{LockError, ProfileLock};
 pub use notes::NoteHit;
 pub use open::{CreateError, KeyProof, OpenError, Opening};
-pub use outbox::{Acknowledged, RefusedGroup, RefusedWhy, Waiting};
+pub use outbox::{Acknowledged, Waiting};
 pub use pull::{ApplyError, Removal};
 pub use read::ReadTx;
+pub use refused::{RefusedGroup, RefusedWhy};
 pub use rows::Entity;
 pub use state::SyncState;
 pub use store::Store;
