@@ -8,7 +8,6 @@
 
 mod bench;
 mod bindings;
-mod display;
 mod migrations;
 mod mongodb;
 mod packages;

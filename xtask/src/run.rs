@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::display::{self, VirtualDisplay};
 use crate::mongodb::{MongoDb, ReplicaSet, free_port};
 use crate::packages::{Consent, Purpose, install_missing};
 use crate::processes::{self, Running, pause};
@@ -46,8 +45,15 @@ pub(crate) struct Options {
 
 impl Options {
     fn plays_the_story(&self) -> bool {
-        self.headless || !display::is_there()
+        self.headless || !has_display()
     }
+}
+
+/// Whether a window could be shown to somebody.
+fn has_display() -> bool {
+    ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 /// Installs what is missing, builds, starts the service and shows the window, or plays the story where nobody could see one.
@@ -79,7 +85,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         stages.stage("demo practice", || fill(project, &place))?;
     }
     if story {
-        stages.stage("the story in a window on a virtual display", || {
+        stages.stage("the story, in real windows on virtual displays", || {
             play(project, mongodb.as_ref())
         })
     } else {
@@ -203,9 +209,7 @@ fn fill(project: &Project, place: &Place) -> Result<()> {
 }
 
 fn play(project: &Project, mongodb: Option<&Database>) -> Result<()> {
-    let display = VirtualDisplay::start()?;
     let mut story = project.command(project.built("story")?);
-    display.tell(&mut story);
     tell(&mut story, mongodb);
     processes::finish("the story", story.arg("--out").arg(project.path("out/story")))
 }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::display::VirtualDisplay;
 use crate::mongodb::{MongoDb, ReplicaSet};
 use crate::packages::{Consent, Purpose, install_missing};
 use crate::processes;
@@ -327,13 +326,11 @@ fn scenarios(bench: &Workbench) -> Result<Verdict> {
     bench.cargo_test(&["--test", "*"])
 }
 
-/// Plays the story in the real window, on a display of its own; the service keeps its data in SQLite or in this MongoDB.
+/// Plays the story in the real window, each computer on a virtual display of its own; the service keeps its data in SQLite or in this MongoDB.
 fn window(bench: &Workbench, mongodb: Option<&str>) -> Result<Verdict> {
     build(bench)?;
-    let display = VirtualDisplay::start()?;
     let mut story = bench.project.command(bench.project.built("story")?);
     bench.isolate(&mut story);
-    display.tell(&mut story);
     let pictures = match mongodb {
         Some(uri) => {
             story.env("CASELOAD_MONGODB_URI", uri);
