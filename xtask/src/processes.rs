@@ -62,11 +62,6 @@ impl Running {
         })
     }
 
-    /// The process itself, to read its output.
-    pub(crate) fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
     /// Fails if the process has already ended.
     pub(crate) fn ensure_alive(&mut self) -> Result<()> {
         match self
@@ -244,9 +239,9 @@ mod tests {
                 .stdout(Stdio::piped()),
         )
         .unwrap();
-        let group = shell.child().id();
+        let group = shell.child.id();
         let mut line = [0_u8; 6];
-        std::io::Read::read_exact(shell.child().stdout.as_mut().unwrap(), &mut line).unwrap();
+        std::io::Read::read_exact(shell.child.stdout.as_mut().unwrap(), &mut line).unwrap();
         assert_eq!(members(&[group]).len(), 2, "the shell and its sleep");
         drop(shell);
         assert!(members(&[group]).is_empty());
