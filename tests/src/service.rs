@@ -82,9 +82,11 @@ impl Service {
         if self.demonstration {
             command.arg("--demo");
         }
-        if let Some(uri) = &self.mongodb {
-            command.args(["--mongodb", uri]);
-        }
+        match &self.mongodb {
+            Some(uri) => command.args(["--mongodb", uri]),
+            // A test run may name a server for the tests that want one.
+            None => command.env_remove("CASELOAD_MONGODB_URI"),
+        };
         let mut process = Running::start("the service", &mut command)?;
         wait_for("an answer of the service", START_LIMIT, || {
             process.ensure_alive()?;

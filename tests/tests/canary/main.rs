@@ -9,11 +9,11 @@ mod plaintext;
 mod recorder;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use caseload_tests::programs::built;
+use anyhow::{Context, Result};
+use caseload_testkit::mongod::Mongod;
+use caseload_tests::computer::Computer;
 use caseload_tests::service::Service;
 use caseload_vault::heads::DatabaseFile;
 use hunt::{Find, Hunt};
@@ -36,55 +36,6 @@ const OFFICE: [&str; 2] = [STREET, ALERT];
 
 const THERAPIST: &str = "therapist";
 const DESK: &str = "desk";
-
-/// One person's computer, used by the command line.
-struct Computer {
-    profile: PathBuf,
-    home: PathBuf,
-    passphrase: &'static str,
-    /// Everything that its programs printed, logs included.
-    printed: Vec<u8>,
-}
-
-impl Computer {
-    fn new(folder: &Path, name: &str, passphrase: &'static str) -> Result<Self> {
-        let home = folder.join(format!("{name}-home"));
-        fs::create_dir(&home).context("make a home folder")?;
-        Ok(Self {
-            profile: folder.join(name),
-            home,
-            passphrase,
-            printed: Vec::new(),
-        })
-    }
-
-    /// Runs a command that has to succeed.
-    fn run(&mut self, arguments: &[&str]) -> Result<Value> {
-        let output = self.output(arguments)?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "caseload {}: {said}", arguments.join(" "));
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("read the answer of caseload {}", arguments.join(" ")))
-    }
-
-    fn output(&mut self, arguments: &[&str]) -> Result<Output> {
-        let output = Command::new(built("caseload")?)
-            .arg("--json")
-            .arg("--profile")
-            .arg(&self.profile)
-            .args(arguments)
-            .env("CASELOAD_PASSPHRASE", self.passphrase)
-            .env("HOME", &self.home)
-            .env("RUST_LOG", "trace")
-            .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_DATA_HOME")
-            .output()
-            .context("run caseload")?;
-        self.printed.extend_from_slice(&output.stdout);
-        self.printed.extend_from_slice(&output.stderr);
-        Ok(output)
-    }
-}
 
 /// A practice with two computers and a service, after a day of work.
 struct Clinic {
@@ -109,7 +60,7 @@ impl Clinic {
         )?;
         let therapist = Computer::new(folder.path(), THERAPIST, "harbour lantern velvet quill")?;
         let desk = Computer::new(folder.path(), DESK, "saddle copper meadow friday")?;
-        let mut clinic = Self {
+        let clinic = Self {
             folder,
             service,
             recorder,
@@ -120,8 +71,8 @@ impl Clinic {
         Ok(clinic)
     }
 
-    fn work(&mut self) -> Result<()> {
-        let (therapist, desk) = (&mut self.therapist, &mut self.desk);
+    fn work(&self) -> Result<()> {
+        let (therapist, desk) = (&self.therapist, &self.desk);
         therapist.run(&[
             "create",
             "--practice",
@@ -203,20 +154,20 @@ fn id_in(answer: &Value) -> Result<String> {
 
 /// What the desk's computer holds, printed and sent.
 fn the_desk_holds_office_content_alone(clinic: &Clinic, clinical: &Hunt, office: &Hunt) -> Result<()> {
-    let profile = &clinic.desk.profile;
+    let (profile, home) = (clinic.desk.profile(), clinic.path("desk-home"));
     assert_eq!(clinical.files(profile)?, []);
     assert_eq!(office.files(profile)?, [], "the files are encrypted as a whole");
-    assert_eq!(clinical.files(&clinic.desk.home)?, []);
+    assert_eq!(clinical.files(&home)?, []);
     assert_eq!(
-        clinical.bytes(&clinic.desk.printed, "what the desk's programs printed"),
+        clinical.bytes(clinic.desk.printed().as_bytes(), "what the desk's programs printed"),
         []
     );
     all_found(
         &OFFICE,
-        &office.bytes(&clinic.desk.printed, "what the desk's programs printed"),
+        &office.bytes(clinic.desk.printed().as_bytes(), "what the desk's programs printed"),
     );
 
-    let vault = plaintext::unlock(profile, clinic.desk.passphrase)?;
+    let vault = plaintext::unlock(profile, clinic.desk.passphrase())?;
     let plain = plaintext::of_profile(profile, &vault, DatabaseFile::Office, &clinic.path("desk-office.plain"))?;
     let plain = plain.context("the desk has no office file")?;
     assert_eq!(clinical.files(&plain)?, []);
@@ -250,13 +201,13 @@ fn the_desk_holds_office_content_alone(clinic: &Clinic, clinical: &Hunt, office:
 
 /// The therapist's login finds everything, and only where she signs in for it.
 fn the_therapist_finds_everything(clinic: &Clinic, clinical: &Hunt) -> Result<()> {
-    let profile = &clinic.therapist.profile;
+    let profile = clinic.therapist.profile();
     assert_eq!(clinical.files(profile)?, [], "the files are encrypted as a whole");
     all_found(
         &[SIGNED, DRUG, INSTRUCTIONS, ALLERGY],
-        &clinical.bytes(&clinic.therapist.printed, "what she was shown"),
+        &clinical.bytes(clinic.therapist.printed().as_bytes(), "what she was shown"),
     );
-    let vault = plaintext::unlock(profile, clinic.therapist.passphrase)?;
+    let vault = plaintext::unlock(profile, clinic.therapist.passphrase())?;
     let office = plaintext::of_profile(profile, &vault, DatabaseFile::Office, &clinic.path("office.plain"))?;
     assert_eq!(clinical.files(&office.context("she has no office file")?)?, []);
     let file = plaintext::of_profile(profile, &vault, DatabaseFile::Clinical, &clinic.path("clinical.plain"))?;
@@ -304,5 +255,38 @@ fn with_the_embedded_storage_only_the_therapist_finds_what_is_clinical() -> Resu
         "sealed under a key of its own, even when the file is opened"
     );
     all_found(&OFFICE, &office.files(&plain)?);
+    Ok(())
+}
+
+#[test]
+fn with_mongodb_only_the_therapist_finds_what_is_clinical() -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+    let server = runtime.block_on(Mongod::replica_set())?;
+    let mut clinic = Clinic::after_a_day(Some(&server.uri("canary")))?;
+    let (clinical, office) = (Hunt::new(&CLINICAL), Hunt::new(&OFFICE));
+    the_desk_holds_office_content_alone(&clinic, &clinical, &office)?;
+    the_therapist_finds_everything(&clinic, &clinical)?;
+
+    clinic.service.stop()?;
+    let service = clinic.path("service");
+    for place in [&service, &service.with_extension("log")] {
+        assert_eq!(clinical.files(place)?, []);
+        assert_eq!(
+            office.files(place)?,
+            [],
+            "what the office may see is in the database alone"
+        );
+    }
+    runtime.block_on(server.checkpoint())?;
+    let folder = server.data();
+    let folder = folder
+        .parent()
+        .context("the data lie in a folder of the server's own")?;
+    assert_eq!(
+        clinical.files(folder)?,
+        [],
+        "in the journal and the log as little as in the collections"
+    );
+    all_found(&OFFICE, &office.files(&server.data())?);
     Ok(())
 }

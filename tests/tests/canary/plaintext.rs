@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use caseload_vault::heads::DatabaseFile;
 use caseload_vault::passphrase::Passphrase;
 use caseload_vault::{DatabaseKey, SymmetricKey, Unlocked, Vault};
@@ -43,7 +43,9 @@ pub(crate) fn of_service(data: &Path, master_key: &Path, copy: &Path) -> Result<
 }
 
 fn export(file: &Path, key: &DatabaseKey, copy: &Path) -> Result<PathBuf> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    ensure!(file.is_file(), "{} is missing", file.display());
+    // The attached copy is made with the same flags.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).with_context(|| format!("open {}", file.display()))?;
     connection
         .pragma_update(None, "key", key.sqlcipher_text().as_str())
