@@ -101,12 +101,7 @@ impl Transport for HttpTransport {
 fn connection_error(error: reqwest::Error) -> TransportError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(cause) = source {
-        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| {
-            cause
-                .downcast_ref::<std::io::Error>()?
-                .get_ref()?
-                .downcast_ref::<rustls::Error>()
-        });
+        let tls = tls_error(cause);
         if matches!(
             tls,
             Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
@@ -116,6 +111,17 @@ fn connection_error(error: reqwest::Error) -> TransportError {
         source = cause.source();
     }
     TransportError::Unreachable(Some(error.without_url()))
+}
+
+/// The TLS error in `error`, however many I/O errors are wrapped around it: those do not name their content as their source.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut inner = error;
+    loop {
+        if let Some(tls) = inner.downcast_ref() {
+            return Some(tls);
+        }
+        inner = inner.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
 }
 
 /// Shares one transport among several users.
