@@ -22,7 +22,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 fn therapist(folder: &Path) -> Result<Computer> {
     let computer = Computer::new(folder, "therapist", "harbour lantern velvet quill")?;
-    computer.run(&["create", "--practice", "Practice", "--zone", "Europe/Berlin", "--name", "Therapist"])?;
+    computer.run(&[
+        "create",
+        "--practice",
+        "Practice",
+        "--zone",
+        "Europe/Berlin",
+        "--name",
+        "Therapist",
+    ])?;
     Ok(computer)
 }
 
@@ -37,7 +45,17 @@ fn a_first_run_with_bad_input_leaves_nothing_behind() -> Result<()> {
     let weak = Computer::new(folder.path(), "weak", "short")?;
     let strong = Computer::new(folder.path(), "strong", "harbour lantern velvet quill")?;
     let create = |zone: &'static str, currency: &'static str| {
-        ["create", "--practice", "Practice", "--name", "Therapist", "--zone", zone, "--currency", currency]
+        [
+            "create",
+            "--practice",
+            "Practice",
+            "--name",
+            "Therapist",
+            "--zone",
+            zone,
+            "--currency",
+            currency,
+        ]
     };
     for (computer, zone, currency, field) in [
         (&strong, "Mars/Olympus", "EUR", "zone: unknown_zone"),
@@ -46,8 +64,15 @@ fn a_first_run_with_bad_input_leaves_nothing_behind() -> Result<()> {
         (&weak, "Europe/Berlin", "EUR", "passphrase: too_short"),
     ] {
         let refusal = computer.refused(&create(zone, currency))?;
-        ensure!(short(&refusal) == ["invalid_fields", field] && !refusal.retry, "{zone} {currency}: {refusal:?}");
-        let left: Vec<_> = computer.files()?.into_keys().filter(|file| !file.ends_with("profile.lock")).collect();
+        ensure!(
+            short(&refusal) == ["invalid_fields", field] && !refusal.retry,
+            "{zone} {currency}: {refusal:?}"
+        );
+        let left: Vec<_> = computer
+            .files()?
+            .into_keys()
+            .filter(|file| !file.ends_with("profile.lock"))
+            .collect();
         ensure!(left.is_empty(), "{zone} {currency} left {left:?}");
     }
     strong.run(&create("Europe/Berlin", "EUR"))?;
@@ -59,9 +84,23 @@ fn a_first_run_with_bad_input_leaves_nothing_behind() -> Result<()> {
 fn a_booking_with_bad_input_is_refused_and_the_calendar_stays_as_it_was() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let computer = therapist(folder.path())?;
-    let client = text_at(&computer.run(&["clients", "add", "--family", "Berg", "--given", "Ada"])?, "/client/id")?;
+    let client = text_at(
+        &computer.run(&["clients", "add", "--family", "Berg", "--given", "Ada"])?,
+        "/client/id",
+    )?;
     let book = |date: &'static str, time: &'static str, minutes: &'static str| {
-        ["appointments", "book", &client, "--date", date, "--time", time, "--minutes", minutes].map(str::to_owned)
+        [
+            "appointments",
+            "book",
+            &client,
+            "--date",
+            date,
+            "--time",
+            time,
+            "--minutes",
+            minutes,
+        ]
+        .map(str::to_owned)
     };
     let refused = |command: &[String]| computer.refused(&command.iter().map(String::as_str).collect::<Vec<_>>());
     let done = |command: &[String]| computer.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
@@ -74,18 +113,50 @@ fn a_booking_with_bad_input_is_refused_and_the_calendar_stays_as_it_was() -> Res
         ("30.02.2031", "09:00", "50", ["invalid_fields", "date: not_a_date"]),
         ("2031-03-03", "24:30", "50", ["invalid_fields", "startTime: not_a_time"]),
         // The clocks of Berlin go from 02:00 to 03:00 on that day.
-        ("2031-03-30", "02:30", "50", ["invalid_fields", "startTime: no_such_time"]),
-        ("2031-03-03", "09:00", "0", ["invalid_fields", "durationMinutes: out_of_range"]),
+        (
+            "2031-03-30",
+            "02:30",
+            "50",
+            ["invalid_fields", "startTime: no_such_time"],
+        ),
+        (
+            "2031-03-03",
+            "09:00",
+            "0",
+            ["invalid_fields", "durationMinutes: out_of_range"],
+        ),
         ("2031-05-12", "09:49", "50", ["slot_taken", ""]),
     ] {
         let refusal = refused(&book(date, time, minutes))?;
-        ensure!(short(&refusal) == problem && !refusal.retry, "{date} {time} {minutes}: {refusal:?}");
+        ensure!(
+            short(&refusal) == problem && !refusal.retry,
+            "{date} {time} {minutes}: {refusal:?}"
+        );
     }
-    let backwards = computer.output(&["appointments", "book", &client, "--date", "2031-05-12", "--time", "09:00", "--minutes=-50"])?;
-    ensure!(backwards.status.code() == Some(2), "an end before the start cannot be typed");
-    let reason = [&book("2031-05-12", "09:49", "50")[..], &["--override-reason".to_owned(), " ".to_owned()]].concat();
+    let backwards = computer.output(&[
+        "appointments",
+        "book",
+        &client,
+        "--date",
+        "2031-05-12",
+        "--time",
+        "09:00",
+        "--minutes=-50",
+    ])?;
+    ensure!(
+        backwards.status.code() == Some(2),
+        "an end before the start cannot be typed"
+    );
+    let reason = [
+        &book("2031-05-12", "09:49", "50")[..],
+        &["--override-reason".to_owned(), " ".to_owned()],
+    ]
+    .concat();
     ensure!(refused(&reason)?.code == "reason_required");
-    ensure!((calendar()?["columns"].clone(), computer.run(&week)?["columns"].clone()) == before, "nothing was booked");
+    ensure!(
+        (calendar()?["columns"].clone(), computer.run(&week)?["columns"].clone()) == before,
+        "nothing was booked"
+    );
     done(&book("2031-05-12", "09:50", "50"))?;
     Ok(())
 }
@@ -96,9 +167,16 @@ fn a_wrong_passphrase_changes_no_byte() -> Result<()> {
     let computer = therapist(folder.path())?;
     computer.run(&["clients", "add", "--family", "Berg", "--given", "Ada"])?;
     let before = computer.files()?;
-    ensure!(before.len() >= 4, "two databases and two slot files: {:?}", before.keys());
+    ensure!(
+        before.len() >= 4,
+        "two databases and two slot files: {:?}",
+        before.keys()
+    );
     for wrong in ["harbour lantern velvet quilt", ""] {
-        let output = computer.command(&["clients", "list"])?.env("CASELOAD_PASSPHRASE", wrong).output()?;
+        let output = computer
+            .command(&["clients", "list"])?
+            .env("CASELOAD_PASSPHRASE", wrong)
+            .output()?;
         ensure!(refusal(&output)?.code == "wrong_passphrase", "{wrong:?}");
     }
     ensure!(computer.files()? == before, "every file is byte for byte the same");
@@ -114,7 +192,12 @@ fn codes_are_used_once_and_for_their_own_practice() -> Result<()> {
     let therapist = therapist(folder.path())?;
     let (address, code) = (service.address(), service.setup_code()?);
     ensure!(therapist.refused(&["sync"])?.code == "not_published");
-    ensure!(therapist.refused(&["enrol", "--role", "front-desk", "--name", "Desk"])?.code == "not_published");
+    ensure!(
+        therapist
+            .refused(&["enrol", "--role", "front-desk", "--name", "Desk"])?
+            .code
+            == "not_published"
+    );
     let wrong = therapist.refused(&["publish", "--address", &address, "--setup-code", "0000-0000-0000-0000"])?;
     ensure!(wrong.code == "setup_code_refused" && !wrong.retry, "{wrong:?}");
     ensure!(service.setup_code()? == code, "a wrong code uses nothing up");
@@ -122,7 +205,10 @@ fn codes_are_used_once_and_for_their_own_practice() -> Result<()> {
     let again = therapist.refused(&["publish", "--address", &address, "--setup-code", &code])?;
     ensure!(again.code == "already_published", "{again:?}");
 
-    let line = text_at(&therapist.run(&["enrol", "--role", "front-desk", "--name", "Desk"])?, "/code")?;
+    let line = text_at(
+        &therapist.run(&["enrol", "--role", "front-desk", "--name", "Desk"])?,
+        "/code",
+    )?;
     let newcomer = Computer::new(folder.path(), "newcomer", "saddle copper meadow friday")?;
     for (why, line, code) in [
         ("no code", "caseload1".to_owned(), "code_malformed"),
@@ -138,10 +224,17 @@ fn codes_are_used_once_and_for_their_own_practice() -> Result<()> {
     let late = Computer::new(folder.path(), "late", "saddle copper meadow monday")?;
     let used = late.refused(&["join", &line, "--name", "Late"])?;
     ensure!(used.code == "code_refused" && !used.retry, "{used:?}");
-    let left: Vec<_> = late.files()?.into_keys().filter(|file| !file.ends_with("profile.lock")).collect();
+    let left: Vec<_> = late
+        .files()?
+        .into_keys()
+        .filter(|file| !file.ends_with("profile.lock"))
+        .collect();
     ensure!(left.is_empty(), "{left:?}");
     let forbidden = newcomer.refused(&["enrol", "--role", "admin", "--name", "Friend"])?;
-    ensure!(forbidden.code == "forbidden", "a front desk brings nobody in: {forbidden:?}");
+    ensure!(
+        forbidden.code == "forbidden",
+        "a front desk brings nobody in: {forbidden:?}"
+    );
     therapist.run(&["sync"])?;
     service.stop()
 }
@@ -162,16 +255,30 @@ fn the_service_answers_what_it_cannot_read_with_a_code() -> Result<()> {
         ("too large", challenge, None, &large, 413, "too_large"),
         ("no token", push, None, b"{}", 401, "auth_expired"),
         ("a bad token", push, Some("x"), b"{}", 401, "auth_expired"),
-        ("a made-up token", push, Some("0190c1de-0000-7000-8000-000000000000.AAAA"), b"{}", 401, "auth_expired"),
+        (
+            "a made-up token",
+            push,
+            Some("0190c1de-0000-7000-8000-000000000000.AAAA"),
+            b"{}",
+            401,
+            "auth_expired",
+        ),
         ("no such address", "/v1/sync/steal", None, b"{}", 404, "not_found"),
     ] {
-        let mut request = ureq::post(format!("{}{path}", service.address())).config().http_status_as_error(false).build();
+        let mut request = ureq::post(format!("{}{path}", service.address()))
+            .config()
+            .http_status_as_error(false)
+            .build();
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let mut answer = request.send(body).with_context(|| why.to_owned())?;
         let said: Value = serde_json::from_str(&answer.body_mut().read_to_string()?).with_context(|| why.to_owned())?;
-        ensure!(answer.status() == status && said["error"]["code"] == code, "{why}: {} {said}", answer.status());
+        ensure!(
+            answer.status() == status && said["error"]["code"] == code,
+            "{why}: {} {said}",
+            answer.status()
+        );
     }
     ensure!(service.setup_code()? == code, "nothing was used up");
     service.stop()
@@ -189,7 +296,9 @@ fn a_second_program_on_one_profile_is_refused_and_the_first_goes_on() -> Result<
     let (sender, receiver) = mpsc::channel();
     // Opening the pipe returns when the first program has come to read it.
     thread::spawn(move || sender.send(File::options().write(true).open(pipe)));
-    let mut writer = receiver.recv_timeout(LIMIT).context("the first program does not ask for a passphrase")??;
+    let mut writer = receiver
+        .recv_timeout(LIMIT)
+        .context("the first program does not ask for a passphrase")??;
     for command in [&["status"][..], &["clients", "list"]] {
         let refusal = computer.refused(command)?;
         ensure!(refusal.code == "profile_in_use" && refusal.retry, "{refusal:?}");

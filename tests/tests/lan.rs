@@ -47,17 +47,30 @@ impl LanService {
         let said = wait_for("the service to listen", START_LIMIT, || {
             process.ensure_alive()?;
             let said = fs::read_to_string(&log).context("read the log")?;
-            Ok(said.lines().any(|line| line.starts_with("listening on ")).then_some(said))
+            Ok(said
+                .lines()
+                .any(|line| line.starts_with("listening on "))
+                .then_some(said))
         })?;
         let after = |name: &str| {
             let found = said.lines().find_map(|line| line.strip_prefix(name));
-            found.map(str::to_owned).with_context(|| format!("it does not say its {name}: {said}"))
+            found
+                .map(str::to_owned)
+                .with_context(|| format!("it does not say its {name}: {said}"))
         };
         let url = after("listening on ")?;
-        ensure!(url.starts_with("https://"), "an address that others reach is served by TLS: {url}");
+        ensure!(
+            url.starts_with("https://"),
+            "an address that others reach is served by TLS: {url}"
+        );
         Ok(Self {
             process,
-            port: url.rsplit(':').next().unwrap_or_default().parse().context("read the port")?,
+            port: url
+                .rsplit(':')
+                .next()
+                .unwrap_or_default()
+                .parse()
+                .context("read the port")?,
             setup_code: after("setup code: ")?,
             pin: after("fingerprint: ")?,
         })
@@ -73,16 +86,48 @@ fn a_practice_is_published_joined_and_shared_over_tls_that_is_known_by_its_finge
     let folder = tempfile::tempdir()?;
     let service = LanService::start(folder.path())?;
     let therapist = Computer::new(folder.path(), "therapist", "harbour lantern velvet quill")?;
-    therapist.run(&["create", "--practice", "Practice", "--zone", "Asia/Seoul", "--name", "Therapist"])?;
+    therapist.run(&[
+        "create",
+        "--practice",
+        "Practice",
+        "--zone",
+        "Asia/Seoul",
+        "--name",
+        "Therapist",
+    ])?;
 
-    let wrong_pin = format!("{}{}", if service.pin.starts_with('A') { 'B' } else { 'A' }, &service.pin[1..]);
+    let wrong_pin = format!(
+        "{}{}",
+        if service.pin.starts_with('A') { 'B' } else { 'A' },
+        &service.pin[1..]
+    );
     let plain = |host: &str| format!("http://{host}:{}", service.port);
     for (why, address, pin, code) in [
-        ("another fingerprint", service.address(HOST), Some(wrong_pin.as_str()), "pin_mismatch"),
+        (
+            "another fingerprint",
+            service.address(HOST),
+            Some(wrong_pin.as_str()),
+            "pin_mismatch",
+        ),
         ("no fingerprint", service.address(HOST), None, "pin_mismatch"),
-        ("a host that the certificate does not name", service.address(OTHER_HOST), Some(service.pin.as_str()), "pin_mismatch"),
-        ("plain HTTP to another machine", plain(ANOTHER_MACHINE), None, "insecure_address"),
-        ("plain HTTP by a host name", plain("clinic.example"), None, "insecure_address"),
+        (
+            "a host that the certificate does not name",
+            service.address(OTHER_HOST),
+            Some(service.pin.as_str()),
+            "pin_mismatch",
+        ),
+        (
+            "plain HTTP to another machine",
+            plain(ANOTHER_MACHINE),
+            None,
+            "insecure_address",
+        ),
+        (
+            "plain HTTP by a host name",
+            plain("clinic.example"),
+            None,
+            "insecure_address",
+        ),
     ] {
         let mut command = vec!["publish", "--address", &address, "--setup-code", &service.setup_code];
         command.extend(pin.into_iter().flat_map(|pin| ["--pin", pin]));
@@ -91,17 +136,31 @@ fn a_practice_is_published_joined_and_shared_over_tls_that_is_known_by_its_finge
     }
 
     let address = service.address(HOST);
-    let publish = ["publish", "--address", &address, "--setup-code", &service.setup_code, "--pin", &service.pin];
+    let publish = [
+        "publish",
+        "--address",
+        &address,
+        "--setup-code",
+        &service.setup_code,
+        "--pin",
+        &service.pin,
+    ];
     therapist.run(&publish)?;
     therapist.run(&["clients", "add", "--family", "Park", "--given", "Jiwoo"])?;
     therapist.run(&["sync"])?;
-    let line = text_at(&therapist.run(&["enrol", "--role", "front-desk", "--name", "Desk"])?, "/code")?;
+    let line = text_at(
+        &therapist.run(&["enrol", "--role", "front-desk", "--name", "Desk"])?,
+        "/code",
+    )?;
 
     // The line is all that the newcomer needs: address and fingerprint are in it.
     let desk = Computer::new(folder.path(), "desk", "saddle copper meadow friday")?;
     desk.run(&["join", &line, "--name", "Desk"])?;
     let overview = desk.run(&["sync"])?;
-    ensure!(overview["state"] == "up_to_date" && text_at(&overview, "/address")? == address, "{overview}");
+    ensure!(
+        overview["state"] == "up_to_date" && text_at(&overview, "/address")? == address,
+        "{overview}"
+    );
     ensure!(desk.run(&["clients", "list", "Park"])?["total"] == 1);
     desk.run(&["clients", "set", "Park", "--phone", "010-1234-5678"])?;
     desk.run(&["sync"])?;

@@ -48,7 +48,10 @@ async fn while_mongodb_is_away_sharing_is_refused_as_retryable_and_nothing_is_lo
         let refusal = clinic.therapist.refused(&["sync"])?;
         ensure!(refusal.code == "service_storage" && refusal.retry, "{refusal:?}");
         let found = clinic.therapist.run(&["clients", "list", "Away"])?;
-        ensure!(found["total"] == 1 && found["rows"][0]["shared"] == false, "it waits here: {found}");
+        ensure!(
+            found["total"] == 1 && found["rows"][0]["shared"] == false,
+            "it waits here: {found}"
+        );
         anyhow::Ok(clinic)
     })
     .await??;
@@ -66,7 +69,10 @@ async fn a_server_that_is_no_replica_set_or_is_not_there_stops_the_start_and_the
     let server = Mongod::alone().await?;
     let folder = tempfile::tempdir()?;
     let said = start_fails(folder.path(), &server.uri("caseload"))?;
-    ensure!(said.contains("no member of a replica set") && said.contains("--replSet"), "{said}");
+    ensure!(
+        said.contains("no member of a replica set") && said.contains("--replSet"),
+        "{said}"
+    );
     drop(server);
     let nowhere = format!("mongodb://127.0.0.1:{}/caseload", free_port()?);
     let said = start_fails(folder.path(), &nowhere)?;
@@ -107,7 +113,15 @@ impl Clinic {
         let decider = Arc::clone(&service);
         let relay = Relay::start(&address, move |exchange| decide(exchange, &mut decider.lock().unwrap()))?;
         let therapist = Computer::new(folder.path(), "therapist", "harbour lantern velvet quill")?;
-        therapist.run(&["create", "--practice", "Practice", "--zone", "Europe/Berlin", "--name", "Therapist"])?;
+        therapist.run(&[
+            "create",
+            "--practice",
+            "Practice",
+            "--zone",
+            "Europe/Berlin",
+            "--name",
+            "Therapist",
+        ])?;
         therapist.run(&["publish", "--address", &relay.address(), "--setup-code", &code])?;
         let clinic = Self {
             _folder: folder,
@@ -119,12 +133,17 @@ impl Clinic {
     }
 
     fn add_client(&self, family: &str) -> Result<()> {
-        self.therapist.run(&["clients", "add", "--family", family, "--given", "Ada"]).map(drop)
+        self.therapist
+            .run(&["clients", "add", "--family", family, "--given", "Ada"])
+            .map(drop)
     }
 
     fn share(&self) -> Result<()> {
         let overview = self.therapist.run(&["sync"])?;
-        ensure!(overview["state"] == "up_to_date" && overview["waiting"] == 0, "{overview}");
+        ensure!(
+            overview["state"] == "up_to_date" && overview["waiting"] == 0,
+            "{overview}"
+        );
         ensure!(overview["refused"] == serde_json::json!([]), "{overview}");
         Ok(())
     }
@@ -134,7 +153,10 @@ impl Clinic {
         let checksum = self.therapist.run(&["checksum"])?;
         let scopes = checksum["scopes"].as_array().context("a list")?;
         for scope in scopes {
-            ensure!(text_at(scope, "/here")? == text_at(scope, "/service")?, "the two ends differ: {scope}");
+            ensure!(
+                text_at(scope, "/here")? == text_at(scope, "/service")?,
+                "the two ends differ: {scope}"
+            );
         }
         Ok(scopes.iter().filter_map(|scope| scope["records"].as_u64()).sum())
     }
@@ -164,7 +186,10 @@ fn killed_after_its_acknowledgement(mongodb: Option<&str>) -> Result<()> {
         let exchange = kept.lock().unwrap().pop().context("nothing was pushed")?;
         let acknowledged: Value = serde_json::from_slice(body_of(&exchange.response))?;
         let outcomes = acknowledged["results"].as_array().context("a list")?;
-        ensure!(!outcomes.is_empty() && acknowledged["results"][0]["st"] == "applied", "{acknowledged}");
+        ensure!(
+            !outcomes.is_empty() && acknowledged["results"][0]["st"] == "applied",
+            "{acknowledged}"
+        );
 
         let address = {
             let mut service = clinic.service.lock().unwrap();
@@ -172,11 +197,18 @@ fn killed_after_its_acknowledgement(mongodb: Option<&str>) -> Result<()> {
             service.address()
         };
         let again: Value = serde_json::from_slice(&send_again(&address, &exchange)?)?;
-        ensure!(again == acknowledged, "the same bytes have the same answer: {again} and {acknowledged}");
+        ensure!(
+            again == acknowledged,
+            "the same bytes have the same answer: {again} and {acknowledged}"
+        );
         clinic.share()?;
         let added = clinic.equal_records()? - before;
         // A client, the care relationship that comes with her, and nothing twice.
-        ensure!(added == outcomes.len() as u64, "{added} records came of {} operations", outcomes.len());
+        ensure!(
+            added == outcomes.len() as u64,
+            "{added} records came of {} operations",
+            outcomes.len()
+        );
         let found = clinic.therapist.run(&["clients", "list", family])?;
         ensure!(found["total"] == 1 && found["rows"][0]["shared"] == true, "{found}");
     }
@@ -186,7 +218,15 @@ fn killed_after_its_acknowledgement(mongodb: Option<&str>) -> Result<()> {
 /// Starts a service that has to give up, and gives what it said.
 fn start_fails(folder: &Path, uri: &str) -> Result<String> {
     let output = Command::new(built("caseload")?)
-        .args(["service", "--demo", "--listen", "127.0.0.1:0", "--mongodb", uri, "--data"])
+        .args([
+            "service",
+            "--demo",
+            "--listen",
+            "127.0.0.1:0",
+            "--mongodb",
+            uri,
+            "--data",
+        ])
         .arg(folder.join("service"))
         .output()
         .context("run the service")?;

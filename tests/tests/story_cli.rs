@@ -94,16 +94,38 @@ impl Story {
 
     fn create_offline(&self) -> Result<()> {
         let practice = ["create", "--practice", "Harbour Practice", "--zone", "America/New_York"];
-        let owner = ["--name", "Hana Kim", "--licence", "PSY-20114", "--device", "Hana's desk"];
+        let owner = [
+            "--name",
+            "Hana Kim",
+            "--licence",
+            "PSY-20114",
+            "--device",
+            "Hana's desk",
+        ];
         let kit = self.therapist.run(&[&practice[..], &owner].concat())?;
         let code = text_at(&kit, "/recoveryCode")?;
-        ensure!(code.split('-').count() > 5 && code.len() > 30, "the recovery code is printed: {code}");
+        ensure!(
+            code.split('-').count() > 5 && code.len() > 30,
+            "the recovery code is printed: {code}"
+        );
         Ok(())
     }
 
     fn add_clients_and_book(&mut self) -> Result<()> {
-        for (family, given, phone) in [("Okafor", "Ada", "+1 212 555 0142"), ("Lindqvist", "Nils", "+1 212 555 0177")] {
-            let who = ["clients", "add", "--family", family, "--given", given, "--birth-date", "1990-04-12"];
+        for (family, given, phone) in [
+            ("Okafor", "Ada", "+1 212 555 0142"),
+            ("Lindqvist", "Nils", "+1 212 555 0177"),
+        ] {
+            let who = [
+                "clients",
+                "add",
+                "--family",
+                family,
+                "--given",
+                given,
+                "--birth-date",
+                "1990-04-12",
+            ];
             let where_ = ["--phone", phone, "--street", STREET, "--city", "New York"];
             // Two people of one birthday look alike to the program; she knows that they are two.
             let answer = self.therapist.run(&[&who[..], &where_, &["--force"]].concat())?;
@@ -132,22 +154,54 @@ impl Story {
         ensure!(text_at(&signed, "/summary/state")? == "signed");
         ensure!(signed.to_string().contains(NOTE_MARKER));
         let edited = ["notes", "edit", &self.note, "--section", "plan=Another plan"];
-        ensure!(self.therapist.refused(&edited)?.code == "immutable", "what is signed never changes");
+        ensure!(
+            self.therapist.refused(&edited)?.code == "immutable",
+            "what is signed never changes"
+        );
         Ok(())
     }
 
     fn issue_and_print_a_prescription(&mut self) -> Result<()> {
-        let medicine = ["--drug", MEDICINE_MARKER, "--form", "tablet", "--strength", "50 mg", "--dose", "1"];
-        let how = ["--frequency", "once a day", "--duration", "30 days", "--quantity", "30", "--refills", "1"];
+        let medicine = [
+            "--drug",
+            MEDICINE_MARKER,
+            "--form",
+            "tablet",
+            "--strength",
+            "50 mg",
+            "--dose",
+            "1",
+        ];
+        let how = [
+            "--frequency",
+            "once a day",
+            "--duration",
+            "30 days",
+            "--quantity",
+            "30",
+            "--refills",
+            "1",
+        ];
         let new = [&["prescriptions", "new", &self.clients[0]][..], &medicine, &how].concat();
         self.prescription = text_at(&self.therapist.run(&new)?, "/summary/id")?;
         let issued = self.therapist.run(&["prescriptions", "issue", &self.prescription])?;
-        ensure!(!text_at(&issued, "/summary/number")?.is_empty(), "an issued prescription has a number");
+        ensure!(
+            !text_at(&issued, "/summary/number")?.is_empty(),
+            "an issued prescription has a number"
+        );
         let printed = self.therapist.run(&["prescriptions", "print", &self.prescription])?;
         let file = PathBuf::from(text_at(&printed, "/path")?);
         let bytes = fs::read(&file).with_context(|| format!("read {}", file.display()))?;
-        ensure!(file.starts_with(self.folder.path()), "{} is not among her documents", file.display());
-        ensure!(bytes.starts_with(b"%PDF-") && bytes.len() > 4_000, "{} is no prescription", file.display());
+        ensure!(
+            file.starts_with(self.folder.path()),
+            "{} is not among her documents",
+            file.display()
+        );
+        ensure!(
+            bytes.starts_with(b"%PDF-") && bytes.len() > 4_000,
+            "{} is no prescription",
+            file.display()
+        );
         let last = bytes.trim_ascii_end();
         ensure!(last.ends_with(b"%%EOF"), "the file is whole");
         Ok(())
@@ -155,15 +209,20 @@ impl Story {
 
     fn publish(&self) -> Result<()> {
         let (address, code) = (self.service.address(), self.service.setup_code()?);
-        self.therapist.run(&["publish", "--address", &address, "--setup-code", &code])?;
+        self.therapist
+            .run(&["publish", "--address", &address, "--setup-code", &code])?;
         ensure!(self.service.setup_code().is_err(), "a setup code is used once");
         self.share(&self.therapist)
     }
 
     fn desk_joins(&self) -> Result<()> {
-        let enrolment = self.therapist.run(&["enrol", "--role", "front-desk", "--name", "Morgan Reed"])?;
+        let enrolment = self
+            .therapist
+            .run(&["enrol", "--role", "front-desk", "--name", "Morgan Reed"])?;
         let line = text_at(&enrolment, "/code")?;
-        let status = self.desk.run(&["join", &line, "--name", "Morgan Reed", "--device", "Front desk"])?;
+        let status = self
+            .desk
+            .run(&["join", &line, "--name", "Morgan Reed", "--device", "Front desk"])?;
         ensure!(status.pointer("/published") == Some(&Value::Bool(true)) || status["session"].is_null());
         self.share(&self.desk)
     }
@@ -173,7 +232,9 @@ impl Story {
         let clients = desk.run(&["clients", "list"])?;
         ensure!(clients["total"] == 2 && clients.to_string().contains("Okafor"));
         let week = desk.run(&["appointments", "list", "--from", MONDAY])?;
-        let ids: Vec<String> = items(&week).map(|item| item["id"].as_str().unwrap_or_default().to_owned()).collect();
+        let ids: Vec<String> = items(&week)
+            .map(|item| item["id"].as_str().unwrap_or_default().to_owned())
+            .collect();
         ensure!(ids == self.appointments, "the desk sees {ids:?}");
         desk.run(&["clients", "show", &self.clients[0]])?;
         desk.run(&["today"])?;
@@ -186,12 +247,18 @@ impl Story {
             &["prescriptions", "print", &self.prescription],
         ] {
             let refusal = desk.refused(command)?;
-            ensure!(refusal.code == "forbidden" && !refusal.retry, "{command:?}: {refusal:?}");
+            ensure!(
+                refusal.code == "forbidden" && !refusal.retry,
+                "{command:?}: {refusal:?}"
+            );
         }
         for marker in [NOTE_MARKER, MEDICINE_MARKER] {
             ensure!(!desk.printed().contains(marker), "the desk read {marker}");
             let mut files = desk.files()?.into_iter();
-            ensure!(!files.any(|(_, bytes)| holds(&bytes, marker)), "the desk's files hold {marker}");
+            ensure!(
+                !files.any(|(_, bytes)| holds(&bytes, marker)),
+                "the desk's files hold {marker}"
+            );
         }
         ensure!(!clinical_files(desk.profile())?, "the desk has no clinical file");
         ensure!(clinical_files(self.therapist.profile())?, "the therapist has one");
@@ -201,7 +268,15 @@ impl Story {
     /// Both work while the service is away. Answers the two bookings of one hour: hers and the desk's.
     fn work_apart(&self) -> Result<[String; 2]> {
         let (therapist, desk) = (&self.therapist, &self.desk);
-        let moved = desk.run(&["appointments", "move", &self.appointments[1], "--date", TUESDAY, "--time", "15:00"])?;
+        let moved = desk.run(&[
+            "appointments",
+            "move",
+            &self.appointments[1],
+            "--date",
+            TUESDAY,
+            "--time",
+            "15:00",
+        ])?;
         ensure!(text_at(&moved, "/appointment/item/startTime")? == "15:00");
         desk.run(&["clients", "set", &self.clients[0], "--phone", DESKS_PHONE])?;
         let changes = ["--street", NEW_STREET, "--phone", THERAPISTS_PHONE];
@@ -222,11 +297,20 @@ impl Story {
         }
         for computer in [&self.therapist, &self.desk] {
             let client = computer.run(&["clients", "show", &self.clients[0]])?;
-            ensure!(text_at(&client, "/details/address/line1")? == NEW_STREET, "the address merges");
-            ensure!(client["conflicting"] == serde_json::json!(["phone"]), "the phone alone is in conflict");
+            ensure!(
+                text_at(&client, "/details/address/line1")? == NEW_STREET,
+                "the address merges"
+            );
+            ensure!(
+                client["conflicting"] == serde_json::json!(["phone"]),
+                "the phone alone is in conflict"
+            );
             let moved = computer.run(&["appointments", "show", &self.appointments[1]])?;
             ensure!(text_at(&moved, "/item/startTime")? == "15:00", "the move merges");
-            ensure!(text_at(&moved, "/item/placement")? == "placed", "and its time is accepted");
+            ensure!(
+                text_at(&moved, "/item/placement")? == "placed",
+                "and its time is accepted"
+            );
         }
         Ok(())
     }
@@ -239,13 +323,19 @@ impl Story {
         let conflict = &conflicts[0];
         ensure!(text_at(conflict, "/unit")? == "phone" && text_at(conflict, "/clientId")? == self.clients[0]);
         let values = [text_at(conflict, "/a/text")?, text_at(conflict, "/b/text")?];
-        ensure!(values.contains(&DESKS_PHONE.to_owned()) && values.contains(&THERAPISTS_PHONE.to_owned()), "{values:?}");
+        ensure!(
+            values.contains(&DESKS_PHONE.to_owned()) && values.contains(&THERAPISTS_PHONE.to_owned()),
+            "{values:?}"
+        );
         let letter = if values[0] == DESKS_PHONE { "a" } else { "b" };
         let id = text_at(conflict, "/id")?;
         self.therapist.run(&["conflicts", "settle", &id, letter])?;
         for computer in [&self.therapist, &self.desk] {
             self.share(computer)?;
-            ensure!(computer.run(&["conflicts", "list"])? == serde_json::json!([]), "it is settled for both");
+            ensure!(
+                computer.run(&["conflicts", "list"])? == serde_json::json!([]),
+                "it is settled for both"
+            );
             let client = computer.run(&["clients", "show", &self.clients[0]])?;
             ensure!(text_at(&client, "/details/phone")? == DESKS_PHONE);
         }
@@ -264,14 +354,27 @@ impl Story {
             ensure!(both == expected, "hers came first: {both:?}");
         }
         let open = self.desk.run(&["clashes", "list"])?;
-        ensure!(open.as_array().is_some_and(|clashes| clashes.len() == 1), "there is one clash: {open}");
-        let (id, a, b) = (text_at(&open, "/0/id")?, text_at(&open, "/0/a/id")?, text_at(&open, "/0/b/id")?);
+        ensure!(
+            open.as_array().is_some_and(|clashes| clashes.len() == 1),
+            "there is one clash: {open}"
+        );
+        let (id, a, b) = (
+            text_at(&open, "/0/id")?,
+            text_at(&open, "/0/a/id")?,
+            text_at(&open, "/0/b/id")?,
+        );
         ensure!([a.as_str(), b.as_str()] == [hers, theirs], "both bookings are shown");
-        let free = (text_at(&open, "/0/slotsB/0/date")?, text_at(&open, "/0/slotsB/0/startTime")?);
+        let free = (
+            text_at(&open, "/0/slotsB/0/date")?,
+            text_at(&open, "/0/slotsB/0/startTime")?,
+        );
         self.desk.run(&["clashes", "settle", &id, "move-b", &free.0, &free.1])?;
         for computer in [&self.desk, &self.therapist] {
             self.share(computer)?;
-            ensure!(computer.run(&["clashes", "list"])? == serde_json::json!([]), "it is settled for both");
+            ensure!(
+                computer.run(&["clashes", "list"])? == serde_json::json!([]),
+                "it is settled for both"
+            );
             for (appointment, time) in [(hers, HOUR), (theirs, free.1.as_str())] {
                 let shown = computer.run(&["appointments", "show", appointment])?;
                 ensure!(text_at(&shown, "/item/placement")? == "placed", "{shown}");
@@ -285,8 +388,14 @@ impl Story {
         let (hers, theirs) = (self.therapist.run(&["checksum"])?, self.desk.run(&["checksum"])?);
         let (office, clinical) = (sum(&hers, "office")?, sum(&hers, "clinical")?);
         ensure!(office.is_some() && clinical.is_some(), "she holds both: {hers}");
-        ensure!(sum(&theirs, "office")? == office, "the desktops differ: {hers} and {theirs}");
-        ensure!(sum(&theirs, "clinical")?.is_none(), "the desk holds no clinical records: {theirs}");
+        ensure!(
+            sum(&theirs, "office")? == office,
+            "the desktops differ: {hers} and {theirs}"
+        );
+        ensure!(
+            sum(&theirs, "clinical")?.is_none(),
+            "the desk holds no clinical records: {theirs}"
+        );
         Ok(())
     }
 
@@ -297,7 +406,10 @@ impl Story {
         // Another person's computer, with no profile and no network.
         let anybody = Computer::new(self.folder.path(), "anybody", "")?;
         let verified = anybody.run(&["verify", &name(&export)?])?;
-        ensure!(verified["valid"] == true && text_at(&verified, "/note/signedBy")? == "Hana Kim", "{verified}");
+        ensure!(
+            verified["valid"] == true && text_at(&verified, "/note/signedBy")? == "Hana Kim",
+            "{verified}"
+        );
         let root = text_at(&verified, "/root")?;
         anybody.run(&["verify", &name(&export)?, "--root", &root])?;
         let text = fs::read_to_string(&export)?;
@@ -305,7 +417,10 @@ impl Story {
         fs::write(&changed, text.replace("five nights", "nine nights"))?;
         ensure!(anybody.refused(&["verify", &name(&changed)?])?.code == "signature_invalid");
         let foreign = anybody.refused(&["verify", &name(&export)?, "--root", &"A".repeat(root.len())])?;
-        ensure!(foreign.code == "foreign_practice", "another root is not hers: {foreign:?}");
+        ensure!(
+            foreign.code == "foreign_practice",
+            "another root is not hers: {foreign:?}"
+        );
         fs::write(&changed, "{}")?;
         ensure!(anybody.refused(&["verify", &name(&changed)?])?.code == "invalid_request");
         Ok(())
@@ -314,7 +429,10 @@ impl Story {
     /// Shares, and everything is shared then.
     fn share(&self, computer: &Computer) -> Result<()> {
         let overview = computer.run(&["sync"])?;
-        ensure!(overview["state"] == "up_to_date" && overview["waiting"] == 0, "{overview}");
+        ensure!(
+            overview["state"] == "up_to_date" && overview["waiting"] == 0,
+            "{overview}"
+        );
         ensure!(overview["refused"] == serde_json::json!([]), "{overview}");
         Ok(())
     }
@@ -340,14 +458,19 @@ fn sum(checksum: &Value, kind: &str) -> Result<Option<(String, u64)>> {
         return Ok(None);
     };
     let here = text_at(scope, "/here")?;
-    ensure!(here == text_at(scope, "/service")?, "the service's {kind} records differ: {scope}");
+    ensure!(
+        here == text_at(scope, "/service")?,
+        "the service's {kind} records differ: {scope}"
+    );
     let records = scope["records"].as_u64().context("a number")?;
     ensure!(records > 0 && here.len() == 64, "{scope}");
     Ok(Some((here, records)))
 }
 
 fn clinical_files(profile: &Path) -> Result<bool> {
-    let names: Vec<_> = fs::read_dir(profile)?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    let names: Vec<_> = fs::read_dir(profile)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<Result<_>>()?;
     Ok(names.iter().any(|name| name.to_string_lossy().starts_with("clinical-")))
 }
 
