@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use caseload_store::ProfileLock;
 use tokio::runtime::{Handle, Runtime};
@@ -14,6 +15,9 @@ use crate::fault::{Fault, answer};
 use crate::files;
 use crate::login::Login;
 use crate::unlock::Attempts;
+
+/// How long what works in the background may take to end.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// What is announced to whoever listens.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub enum Event {
 pub struct App {
     pub(crate) core: Arc<Core>,
     runtime: Option<Runtime>,
+    /// Given back after everything else, and whatever still ends in the background.
+    _lock: ProfileLock,
 }
 
 /// What the use cases share.
@@ -40,7 +46,6 @@ pub(crate) struct Core {
     pub(crate) attempts: Mutex<Attempts>,
     pub(crate) handle: Handle,
     login: RwLock<Option<Arc<Login>>>,
-    _lock: ProfileLock,
 }
 
 impl App {
@@ -76,9 +81,12 @@ impl App {
             attempts: Mutex::new(Attempts::default()),
             handle: runtime.handle().clone(),
             login: RwLock::new(None),
-            _lock: lock,
         };
-        Ok(Self { core: Arc::new(core), runtime: Some(runtime) })
+        Ok(Self {
+            core: Arc::new(core),
+            runtime: Some(runtime),
+            _lock: lock,
+        })
     }
 
     /// Everything that is announced from now on.
@@ -93,9 +101,11 @@ impl Drop for App {
         if let Err(fault) = crate::unlock::close(&self.core) {
             fault.told("close");
         }
-        if let Some(runtime) = self.runtime.take() {
-            // Dropping it inside another runtime would wait where waiting is not allowed.
-            runtime.shutdown_background();
+        match self.runtime.take() {
+            // Inside another runtime waiting is not allowed.
+            Some(runtime) if Handle::try_current().is_ok() => runtime.shutdown_background(),
+            Some(runtime) => runtime.shutdown_timeout(ENDING),
+            None => {}
         }
     }
 }

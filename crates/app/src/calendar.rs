@@ -20,7 +20,12 @@ impl App {
     /// # Errors
     /// `invalid_fields`.
     pub fn calendar(&self, request: CalendarRequest) -> Result<Calendar, AppError> {
-        answer("calendar", self.core.login().and_then(|login| calendar(&self.core, &login, &request)))
+        answer(
+            "calendar",
+            self.core
+                .login()
+                .and_then(|login| calendar(&self.core, &login, &request)),
+        )
     }
 }
 
@@ -41,7 +46,9 @@ fn calendar(core: &Core, login: &Login, request: &CalendarRequest) -> Result<Cal
         let mut columns = Vec::new();
         for person in office.staff.iter().filter(|person| person.treats) {
             let wanted = request.therapist_ids.is_empty() || request.therapist_ids.contains(&person.id);
-            let Some(therapist) = person.id.parse().ok().filter(|_| wanted) else { continue };
+            let Some(therapist) = person.id.parse().ok().filter(|_| wanted) else {
+                continue;
+            };
             let mut found = read.appointments_between(start, end, Some(therapist))?;
             found.retain(|entity| inside(crate::views::item::bounds(&entity.doc).0, zone_of(&entity.doc, &office)));
             if found.is_empty() && !person.active {
@@ -68,7 +75,9 @@ fn calendar(core: &Core, login: &Login, request: &CalendarRequest) -> Result<Cal
 /// The instants of the range in any zone: a day more at both ends, because locations may lie in other zones than the practice.
 fn range(dates: &[NaiveDate], office: &Office) -> Result<(Millis, Millis), Fault> {
     let out_of_range = |_| Fault::field("from", FieldProblem::OutOfRange);
-    let bounds = |date: Option<&NaiveDate>| time::day_bounds(*date.unwrap_or(&NaiveDate::MIN), office.zone).map_err(out_of_range);
+    let bounds = |date: Option<&NaiveDate>| {
+        time::day_bounds(*date.unwrap_or(&NaiveDate::MIN), office.zone).map_err(out_of_range)
+    };
     let (start, _) = bounds(dates.first())?;
     let (_, end) = bounds(dates.last())?;
     Ok((Millis(start.0 - Millis::DAY), Millis(end.0 + Millis::DAY)))

@@ -20,7 +20,10 @@ pub(crate) struct Announcer {
 
 impl Announcer {
     pub(crate) fn new() -> Self {
-        Self { events: broadcast::Sender::new(BACKLOG), waiting: Notify::new() }
+        Self {
+            events: broadcast::Sender::new(BACKLOG),
+            waiting: Notify::new(),
+        }
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
@@ -36,18 +39,26 @@ impl Announcer {
     pub(crate) fn changed(&self, keys: &[EntityKey]) {
         let types: BTreeSet<&'static str> = keys.iter().map(|key| known_kind(key.kind.as_str())).collect();
         if !types.is_empty() {
-            self.send(Event::Changed(Changed { types: types.into_iter().map(entity_type).collect() }));
+            self.send(Event::Changed(Changed {
+                types: types.into_iter().map(entity_type).collect(),
+            }));
         }
     }
 }
 
 fn known_kind(kind: &str) -> &'static str {
-    KINDS.iter().find(|(name, _)| *name == kind).map_or("", |(name, _)| *name)
+    KINDS
+        .iter()
+        .find(|(name, _)| *name == kind)
+        .map_or("", |(name, _)| *name)
 }
 
 /// The kind of record that the window knows by this type.
 pub(crate) fn entity_type(kind: &str) -> EntityType {
-    KINDS.iter().find(|(name, _)| *name == kind).map_or(EntityType::Other, |(_, kind)| *kind)
+    KINDS
+        .iter()
+        .find(|(name, _)| *name == kind)
+        .map_or(EntityType::Other, |(_, kind)| *kind)
 }
 
 const KINDS: &[(&str, EntityType)] = &[

@@ -21,7 +21,10 @@ pub(crate) struct Checks {
 impl Checks {
     /// Notes a problem.
     pub(crate) fn problem(&mut self, path: &str, problem: FieldProblem) {
-        self.problems.push(FieldError { path: path.to_owned(), problem });
+        self.problems.push(FieldError {
+            path: path.to_owned(),
+            problem,
+        });
     }
 
     /// A line that must be there.
@@ -64,7 +67,11 @@ impl Checks {
 
     /// Stops when anything is wrong.
     pub(crate) fn done(self) -> Result<(), Fault> {
-        if self.problems.is_empty() { Ok(()) } else { Err(Fault::Fields(self.problems)) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Fault::Fields(self.problems))
+        }
     }
 }
 
@@ -75,11 +82,16 @@ pub(crate) fn id<T: FromStr>(text: &str) -> Result<T, Fault> {
 
 /// An id that a field of the request refers to.
 pub(crate) fn reference<T: FromStr>(path: &str, text: &str) -> Result<T, Fault> {
-    text.parse().map_err(|_| Fault::field(path, FieldProblem::UnknownReference))
+    text.parse()
+        .map_err(|_| Fault::field(path, FieldProblem::UnknownReference))
 }
 
 /// A reason that has to be given.
 pub(crate) fn reason(text: &str) -> Result<&str, Fault> {
     let text = text.trim();
-    if text.is_empty() { Err(ErrorCode::ReasonRequired.into()) } else { Ok(text) }
+    if text.is_empty() {
+        Err(ErrorCode::ReasonRequired.into())
+    } else {
+        Ok(text)
+    }
 }

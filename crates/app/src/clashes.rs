@@ -51,7 +51,11 @@ impl Pair {
             id.map_or(Ok(None), |id| Ok(read.get(&key(id))?))
         };
         let (placed, contested) = (side("placed")?, side("contested")?);
-        Ok(placed.zip(contested).map(|(placed, contested)| Self { clash, placed, contested }))
+        Ok(placed.zip(contested).map(|(placed, contested)| Self {
+            clash,
+            placed,
+            contested,
+        }))
     }
 
     fn overlap(&self) -> bool {
@@ -92,7 +96,9 @@ fn shown(read: &ReadTx<'_>, office: &Office, pair: &Pair, published: bool) -> Re
     let free_now = match occupation(&pair.contested.doc) {
         Some(wanted) => {
             let others = read.overlapping(&wanted, Some(pair.contested.key.id))?;
-            others.iter().all(|other| appointments::placement(&other.doc) != Placement::Placed)
+            others
+                .iter()
+                .all(|other| appointments::placement(&other.doc) != Placement::Placed)
         }
         None => false,
     };
@@ -109,7 +115,9 @@ fn shown(read: &ReadTx<'_>, office: &Office, pair: &Pair, published: bool) -> Re
 
 /// What both take; when they do not overlap any more, what the clash was about.
 fn shared_resources(clash: &Document, placed: &Document, contested: &Document) -> Vec<Resource> {
-    let shared = appointments::occupation_if_active(placed).map(|placed| resources(&placed, contested)).unwrap_or_default();
+    let shared = appointments::occupation_if_active(placed)
+        .map(|placed| resources(&placed, contested))
+        .unwrap_or_default();
     if !shared.is_empty() {
         return shared;
     }
@@ -150,7 +158,10 @@ fn settle(core: &Core, login: &Login, request: &SettleClash) -> Result<(), Fault
             ClashChoice::Place => {
                 let wanted = occupation(&pair.contested.doc).ok_or(ErrorCode::TransitionRefused)?;
                 let others = tx.overlapping(&wanted, Some(b.id))?;
-                if others.iter().any(|other| appointments::placement(&other.doc) == Placement::Placed) {
+                if others
+                    .iter()
+                    .any(|other| appointments::placement(&other.doc) == Placement::Placed)
+                {
                     return Err(ErrorCode::SlotTaken.into());
                 }
                 Ok(tx.place(&b)?)

@@ -24,7 +24,10 @@ impl App {
     /// # Errors
     /// `locked`.
     pub fn conflicts(&self) -> Result<Vec<Conflict>, AppError> {
-        answer("conflicts", self.core.login().and_then(|login| open(&self.core, &login)))
+        answer(
+            "conflicts",
+            self.core.login().and_then(|login| open(&self.core, &login)),
+        )
     }
 
     /// Settles a conflict: the value in force stays, the other one takes its place, or one that is typed.
@@ -43,7 +46,9 @@ impl App {
 /// The open conflicts of both files.
 pub(crate) fn open(core: &Core, login: &Login) -> Result<Vec<Conflict>, Fault> {
     let office_side = shown(core, login, &login.office, false)?;
-    let Ok(clinical) = login.clinical() else { return Ok(office_side) };
+    let Ok(clinical) = login.clinical() else {
+        return Ok(office_side);
+    };
     let mut all = office_side;
     all.extend(shown(core, login, clinical, true)?);
     Ok(all)
@@ -52,7 +57,11 @@ pub(crate) fn open(core: &Core, login: &Login) -> Result<Vec<Conflict>, Fault> {
 /// How many are open. Counting shows no content, so that nothing is logged.
 pub(crate) fn count(login: &Login) -> Result<usize, Fault> {
     let office = login.office.read(|read| read.open_conflicts())?.len();
-    let clinical = login.clinical().ok().map(|clinical| clinical.read(|read| read.open_conflicts())).transpose()?;
+    let clinical = login
+        .clinical()
+        .ok()
+        .map(|clinical| clinical.read(|read| read.open_conflicts()))
+        .transpose()?;
     Ok(office + clinical.map_or(0, |open| open.len()))
 }
 
@@ -60,7 +69,11 @@ fn shown(core: &Core, login: &Login, store: &Store, clinical: bool) -> Result<Ve
     // A conflict that was settled here and not yet at the service is no work for anybody any more; the store shows it as settled.
     let found: Vec<(Entity, Option<Entity>)> = store.read(|read| {
         let with_subject = |conflict: Entity| Ok((subject(read, &conflict)?, conflict));
-        let all = read.open_conflicts()?.into_iter().map(with_subject).collect::<Result<Vec<_>, Fault>>()?;
+        let all = read
+            .open_conflicts()?
+            .into_iter()
+            .map(with_subject)
+            .collect::<Result<Vec<_>, Fault>>()?;
         Ok::<_, Fault>(all.into_iter().map(|(subject, conflict)| (conflict, subject)).collect())
     })?;
     if found.is_empty() {
@@ -72,7 +85,10 @@ fn shown(core: &Core, login: &Login, store: &Store, clinical: bool) -> Result<Ve
     }
     login.office.read(|read| {
         let office = Office::read(read, core.now())?;
-        found.iter().map(|(conflict, subject)| conflict_of(read, &office, conflict, subject.as_ref(), clinical)).collect()
+        found
+            .iter()
+            .map(|(conflict, subject)| conflict_of(read, &office, conflict, subject.as_ref(), clinical))
+            .collect()
     })
 }
 
@@ -98,10 +114,12 @@ fn conflict_of(
     let kind = doc.text("about", "type").unwrap_or_default();
     let client_id = subject.and_then(client_of);
     let who = client_id.map(|id| client(read, id)).transpose()?.flatten();
-    let title = who.map(|who| display_name(&who.doc)).or_else(|| {
-        subject.and_then(|subject| subject.doc.text("name", "display").map(str::to_owned))
-    });
-    let present = subject.map(|subject| value_of(&subject.doc, unit)).or_else(|| doc.unit("current")?.get("value").cloned());
+    let title = who
+        .map(|who| display_name(&who.doc))
+        .or_else(|| subject.and_then(|subject| subject.doc.text("name", "display").map(str::to_owned)));
+    let present = subject
+        .map(|subject| value_of(&subject.doc, unit))
+        .or_else(|| doc.unit("current")?.get("value").cloned());
     let other = doc.unit("other").and_then(|other| other.get("value")).cloned();
     Ok(Conflict {
         id: conflict.key.id.to_string(),
@@ -113,7 +131,10 @@ fn conflict_of(
         clinical,
         a: ConflictValue {
             text: readable(office, unit, present.as_ref()),
-            by: doc.text("current", "replica").and_then(|replica| person_at(read, office, replica)).unwrap_or_default(),
+            by: doc
+                .text("current", "replica")
+                .and_then(|replica| person_at(read, office, replica))
+                .unwrap_or_default(),
             at: None,
             device_name: computer(office, doc.text("current", "replica")),
         },
@@ -152,7 +173,9 @@ fn client_of(subject: &Entity) -> Option<ClientId> {
     match subject.key.kind.as_str() {
         "client" => Some(ClientId::new(subject.key.id.uuid())),
         "appointment" => crate::views::item::client_ids(doc).into_iter().next(),
-        _ => ["subject", "of", "parties"].into_iter().find_map(|unit| doc.text(unit, "client")?.parse().ok()),
+        _ => ["subject", "of", "parties"]
+            .into_iter()
+            .find_map(|unit| doc.text(unit, "client")?.parse().ok()),
     }
 }
 
@@ -193,7 +216,10 @@ fn readable(office: &Office, unit: &str, value: Option<&Value>) -> String {
 
 fn schedule(office: &Office, when: &Map<String, Value>) -> String {
     let instant = |member: &str| when.get(member).and_then(Value::as_i64).map(Millis);
-    let zone = when.get("zone").and_then(Value::as_str).and_then(|zone| caseload_domain::time::zone(zone).ok());
+    let zone = when
+        .get("zone")
+        .and_then(Value::as_str)
+        .and_then(|zone| caseload_domain::time::zone(zone).ok());
     let zone = zone.unwrap_or(office.zone);
     let text = |member: &str| when.get(member).and_then(Value::as_str).unwrap_or_default();
     let time = instant("start").zip(instant("end")).map(|(start, end)| {
@@ -229,27 +255,47 @@ fn collect(value: &Value, name: &str, lines: &mut Vec<String>) {
 fn settle(core: &Core, login: &Login, request: &SettleConflict) -> Result<(), Fault> {
     let id: EntityId = checks::id(&request.id)?;
     let office_key = EntityKey::new("conflict", id);
-    let zone = login.office.read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.zone_name))?;
+    let zone = login
+        .office
+        .read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.zone_name))?;
     if login.office.read(|read| read.get(&office_key))?.is_some() {
-        return core.write_office(login, "conflict.settle", |tx| settle_in_tx(tx, &office_key, &request.choice, &zone));
+        return core.write_office(login, "conflict.settle", |tx| {
+            settle_in_tx(tx, &office_key, &request.choice, &zone)
+        });
     }
     let clinical_key = EntityKey::new("clinical_conflict", id);
     let clinical = login.clinical().map_err(|_| ErrorCode::NotFound)?;
-    let known = clinical.read(|read| read.get(&clinical_key))?.ok_or(ErrorCode::NotFound)?;
-    let client = known.doc.text("subject", "client").and_then(|client| client.parse().ok()).ok_or(ErrorCode::NotFound)?;
+    let known = clinical
+        .read(|read| read.get(&clinical_key))?
+        .ok_or(ErrorCode::NotFound)?;
+    let client = known
+        .doc
+        .text("subject", "client")
+        .and_then(|client| client.parse().ok())
+        .ok_or(ErrorCode::NotFound)?;
     login.require_care(client)?;
-    core.write_clinical(login, "conflict.settle", |tx| settle_in_tx(tx, &clinical_key, &request.choice, &zone))
+    core.write_clinical(login, "conflict.settle", |tx| {
+        settle_in_tx(tx, &clinical_key, &request.choice, &zone)
+    })
 }
 
 /// One group: the record gets the chosen value, and the conflict says what was chosen.
 fn settle_in_tx(tx: &mut WriteTx<'_>, key: &EntityKey, choice: &ConflictChoice, zone: &str) -> Result<(), Fault> {
-    let conflict = tx.get(key)?.filter(|conflict| !conflict.deleted).ok_or(ErrorCode::NotFound)?;
+    let conflict = tx
+        .get(key)?
+        .filter(|conflict| !conflict.deleted)
+        .ok_or(ErrorCode::NotFound)?;
     if conflict.doc.text("state", "state") != Some("open") {
         return Err(ErrorCode::AlreadySettled.into());
     }
     let subject = about(&conflict).ok_or(ErrorCode::NotFound)?;
     let unit = conflict.doc.text("about", "unit").unwrap_or_default().to_owned();
-    let other = conflict.doc.unit("other").and_then(|other| other.get("value")).cloned().unwrap_or(Value::Null);
+    let other = conflict
+        .doc
+        .unit("other")
+        .and_then(|other| other.get("value"))
+        .cloned()
+        .unwrap_or(Value::Null);
     let chosen = match choice {
         ConflictChoice::KeepA => "current",
         ConflictChoice::KeepB => {
@@ -264,7 +310,9 @@ fn settle_in_tx(tx: &mut WriteTx<'_>, key: &EntityKey, choice: &ConflictChoice, 
             if unit == "birth" && caseload_domain::time::date(typed).is_err() {
                 return Err(Fault::field("choice.value", FieldProblem::NotADate));
             }
-            let value = Some(unit_of_text(&unit, typed, zone)).filter(|_| subject.kind.as_str() == "client").flatten();
+            let value = Some(unit_of_text(&unit, typed, zone))
+                .filter(|_| subject.kind.as_str() == "client")
+                .flatten();
             put(tx, &subject, &unit, value.ok_or(ErrorCode::InvalidRequest)?)?;
             "typed"
         }
@@ -305,16 +353,30 @@ mod tests {
     #[test]
     fn a_value_is_shown_by_what_a_person_typed() {
         let mut lines = Vec::new();
-        collect(&json!({"raw": "010-1234-5678", "e164": "+821012345678"}), "", &mut lines);
+        collect(
+            &json!({"raw": "010-1234-5678", "e164": "+821012345678"}),
+            "",
+            &mut lines,
+        );
         assert_eq!(lines, ["010-1234-5678"]);
         lines.clear();
-        collect(&json!({"lines": ["Mill Road 3", ""], "city": "Leeds", "country": ""}), "", &mut lines);
+        collect(
+            &json!({"lines": ["Mill Road 3", ""], "city": "Leeds", "country": ""}),
+            "",
+            &mut lines,
+        );
         assert_eq!(lines, ["Leeds", "Mill Road 3"]);
     }
 
     #[test]
     fn units_are_named_as_in_the_edit_request() {
-        for (unit, shown) in [("phone", "phone"), ("birth", "birthDate"), ("when", "schedule"), ("allergies/x", "allergies"), ("*", "record")] {
+        for (unit, shown) in [
+            ("phone", "phone"),
+            ("birth", "birthDate"),
+            ("when", "schedule"),
+            ("allergies/x", "allergies"),
+            ("*", "record"),
+        ] {
             assert_eq!(shown_unit(unit), shown);
         }
     }

@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use crate::app::{App, Core, lock};
 use crate::checks::Checks;
 use crate::dto::{
-    AppError, Enrolment, EnrolmentKind, ErrorCode, FieldProblem, Instant, Join, MintEnrolment, Publish, Status, SyncOverview,
+    AppError, Enrolment, EnrolmentKind, ErrorCode, FieldProblem, Instant, Join, MintEnrolment, Publish, Status,
+    SyncOverview,
 };
 use crate::env::Sharing;
 use crate::fault::{Fault, answer};
@@ -48,7 +49,10 @@ impl App {
     /// `not_published`, `forbidden`, `invalid_fields`, `offline`.
     pub async fn mint_enrolment(&self, request: MintEnrolment) -> Result<Enrolment, AppError> {
         let login = answer("mint_enrolment", self.core.login())?;
-        answer("mint_enrolment", on_own_threads(&self.core, &login, |core, login| mint(core, login, request)).await)
+        answer(
+            "mint_enrolment",
+            on_own_threads(&self.core, &login, |core, login| mint(core, login, request)).await,
+        )
     }
 
     /// Joins a practice with an enrolment line, on a computer that has none. The new person is signed in.
@@ -64,7 +68,9 @@ impl App {
 }
 
 async fn publish(core: Arc<Core>, login: Arc<Login>, request: Publish) -> Result<(), Fault> {
-    let practice_name = login.office.read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.practice_name))?;
+    let practice_name = login
+        .office
+        .read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.practice_name))?;
     let device_name = device_name(&core, &login)?;
     if lock(&login.vault).identity().root_signing.is_none() {
         return Err(ErrorCode::Forbidden.into());
@@ -117,7 +123,9 @@ fn device_name(core: &Core, login: &Login) -> Result<String, Fault> {
 }
 
 fn keep_service(login: &Login, address: &str, pin: Option<TlsPin>) -> Result<(), Fault> {
-    login.office.set_setting(setting::PIN, pin.and_then(pin_text).as_deref())?;
+    login
+        .office
+        .set_setting(setting::PIN, pin.and_then(pin_text).as_deref())?;
     Ok(login.office.set_setting(setting::ADDRESS, Some(address))?)
 }
 
@@ -126,8 +134,11 @@ fn own_chain(login: &Login) -> Result<Chain, Fault> {
 }
 
 fn own_chain_value(login: &Login) -> Result<Value, Fault> {
-    let own = login.office.read(|read| read.get(&certificate_key(login.user, login.device)))?;
-    own.and_then(|own| own.doc.unit("chain").cloned()).ok_or(Fault::Rule(ErrorCode::KeysDamaged))
+    let own = login
+        .office
+        .read(|read| read.get(&certificate_key(login.user, login.device)))?;
+    own.and_then(|own| own.doc.unit("chain").cloned())
+        .ok_or(Fault::Rule(ErrorCode::KeysDamaged))
 }
 
 /// Makes the people known who were added to this computer before there was a service: the owner vouched for them already.
@@ -139,10 +150,16 @@ async fn admit_people_here(core: &Core, login: &Login, transport: &sharing::Tran
     let session = session(login, Arc::clone(transport));
     let device_name = device_name(core, login)?;
     for certificate in people {
-        let Some(value) = certificate.doc.unit("chain") else { continue };
+        let Some(value) = certificate.doc.unit("chain") else {
+            continue;
+        };
         let Some(chain) = chain_of(value) else { continue };
-        let Some(authorisation) = &chain.authorisation else { continue };
-        let Ok(person) = verify_chain(&login.root, &chain, Some(core.now().0)) else { continue };
+        let Some(authorisation) = &chain.authorisation else {
+            continue;
+        };
+        let Ok(person) = verify_chain(&login.root, &chain, Some(core.now().0)) else {
+            continue;
+        };
         let stated = authorisation.statement();
         let request = MintRequest {
             id: stated.enrolment.to_string(),
@@ -153,8 +170,12 @@ async fn admit_people_here(core: &Core, login: &Login, transport: &sharing::Tran
             expires_ms: core.now().0 + LIFETIME_MS,
         };
         session.mint(&request).await?;
-        let request =
-            RedeemRequest { practice: login.practice, id: request.id, chain: value.clone(), device_name: device_name.clone() };
+        let request = RedeemRequest {
+            practice: login.practice,
+            id: request.id,
+            chain: value.clone(),
+            device_name: device_name.clone(),
+        };
         redeem(transport, &request).await?;
     }
     Ok(())
@@ -206,7 +227,9 @@ struct Whom {
 
 /// Another computer of the person signed in: her keys travel sealed under the half of the code that is never sent.
 fn own_computer(core: &Core, login: &Login, code: &EnrolmentCode) -> Result<Whom, Fault> {
-    let name = login.office.read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.staff_name(&login.user.to_string())))?;
+    let name = login
+        .office
+        .read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.staff_name(&login.user.to_string())))?;
     let authorisation = authorisation(core, login, code, login.user, login.role, login.admin);
     let authorisation = Signed::new(authorisation, &login.signing);
     let parcel = Parcel {
@@ -216,13 +239,21 @@ fn own_computer(core: &Core, login: &Login, code: &EnrolmentCode) -> Result<Whom
     };
     let sponsor = serde_json::to_vec(&own_chain(login)?.as_sponsor()).map_err(|_| ErrorCode::Internal)?;
     let sealed = code.seal_parcel(login.practice, &parcel);
-    Ok(Whom { name, authorisation, sealed: format!("{}.{}", URL_SAFE_NO_PAD.encode(sealed), URL_SAFE_NO_PAD.encode(sponsor)) })
+    Ok(Whom {
+        name,
+        authorisation,
+        sealed: format!("{}.{}", URL_SAFE_NO_PAD.encode(sealed), URL_SAFE_NO_PAD.encode(sponsor)),
+    })
 }
 
 /// Somebody new. Only the practice's root signs for people, which the owner has.
 fn person(core: &Core, login: &Login, request: &MintEnrolment, code: &EnrolmentCode) -> Result<Whom, Fault> {
     login.require_admin()?;
-    let root = lock(&login.vault).identity().root_signing.clone().ok_or(ErrorCode::Forbidden)?;
+    let root = lock(&login.vault)
+        .identity()
+        .root_signing
+        .clone()
+        .ok_or(ErrorCode::Forbidden)?;
     let name = request.full_name.as_deref().unwrap_or_default().trim().to_owned();
     let mut check = Checks::default();
     check.line("fullName", &name);
@@ -234,9 +265,17 @@ fn person(core: &Core, login: &Login, request: &MintEnrolment, code: &EnrolmentC
     let admin = role == caseload_domain::Role::Admin;
     let user = invited(core, login, &name, role, admin)?;
     let authorisation = Signed::new(authorisation(core, login, code, user, role, admin), &root);
-    let parcel = Parcel { user, practice_root: login.root, keys: None };
+    let parcel = Parcel {
+        user,
+        practice_root: login.root,
+        keys: None,
+    };
     let sealed = URL_SAFE_NO_PAD.encode(code.seal_parcel(login.practice, &parcel));
-    Ok(Whom { name, authorisation, sealed })
+    Ok(Whom {
+        name,
+        authorisation,
+        sealed,
+    })
 }
 
 /// Writes the newcomer down; somebody who was invited before and has not come is the same person.
@@ -251,7 +290,17 @@ fn invited(core: &Core, login: &Login, name: &str, role: caseload_domain::Role, 
             return Ok(UserId::new(waiting.key.id.uuid()));
         }
         let user = UserId::new(tx.new_id().uuid());
-        people::create_staff(tx, &NewStaff { user, name, role, admin, licence: "", state: "invited" })?;
+        people::create_staff(
+            tx,
+            &NewStaff {
+                user,
+                name,
+                role,
+                admin,
+                licence: "",
+                state: "invited",
+            },
+        )?;
         Ok(user)
     })
 }
@@ -279,7 +328,10 @@ async fn join(core: &Arc<Core>, request: Join) -> Result<(), Fault> {
     require_empty(core)?;
     let invitation = Invitation::parse(&request.code)?;
     let transport = transport(&invitation.address, invitation.pin)?;
-    let opened = OpenEnrolmentRequest { practice: invitation.practice, id: invitation.code.id().to_string() };
+    let opened = OpenEnrolmentRequest {
+        practice: invitation.practice,
+        id: invitation.code.id().to_string(),
+    };
     let left = open_enrolment(&transport, &opened).await?;
     let (authorisation, admin) = checked_authorisation(core, &invitation, &left)?;
     let (joining, sponsor) = parcel(&invitation, &left)?;
@@ -299,9 +351,16 @@ async fn join(core: &Arc<Core>, request: Join) -> Result<(), Fault> {
     let user = person.user;
     // Deriving the key takes most of a second.
     let (blocking, kdf) = (Arc::clone(core), core.env.kdf);
-    let made = tokio::task::spawn_blocking(move || Vault::join_device(&blocking.profile, person, joining, &passphrase, kdf)).await?;
+    let made =
+        tokio::task::spawn_blocking(move || Vault::join_device(&blocking.profile, person, joining, &passphrase, kdf))
+            .await?;
     let (vault, _) = made?;
-    let chain = Chain { admin, sponsor, authorisation: Some(authorisation), user: own_certificate(&vault, &invitation) };
+    let chain = Chain {
+        admin,
+        sponsor,
+        authorisation: Some(authorisation),
+        user: own_certificate(&vault, &invitation),
+    };
     let joined = enter(core, vault, &request, &invitation, chain, &transport).await;
     let login = joined.inspect_err(|_| files::remove_new(&core.profile, user))?;
     keep_service(&login, &invitation.address, invitation.pin)?;
@@ -314,9 +373,18 @@ async fn join(core: &Arc<Core>, request: Join) -> Result<(), Fault> {
         Err(fault) if fault.code().0 == ErrorCode::Offline => return Ok(()),
         Err(fault) => return Err(fault),
     }
-    let Some(licence) = request.licence.as_deref().map(str::trim).filter(|licence| !licence.is_empty()) else { return Ok(()) };
+    let Some(licence) = request
+        .licence
+        .as_deref()
+        .map(str::trim)
+        .filter(|licence| !licence.is_empty())
+    else {
+        return Ok(());
+    };
     let own = EntityKey::new("staff_member", login.user.entity());
-    core.write_office(&login, "staff.licence", |tx| Ok(tx.overlay_unit(&own, "professional", json!({"licence": licence}))?))
+    core.write_office(&login, "staff.licence", |tx| {
+        Ok(tx.overlay_unit(&own, "professional", json!({"licence": licence}))?)
+    })
 }
 
 /// The authorisation as somebody entitled signed it, for this code, not for another and not by the service.
@@ -327,7 +395,8 @@ fn checked_authorisation(
 ) -> Result<(Signed<Authorisation>, Option<Signed<AdminCertificate>>), Fault> {
     let refused = |_| Fault::Rule(ErrorCode::CodeRefused);
     let authorisation: Signed<Authorisation> = serde_json::from_value(left.authorisation.clone()).map_err(refused)?;
-    let admin: Option<Signed<AdminCertificate>> = serde_json::from_value(left.admin_certificate.clone()).map_err(refused)?;
+    let admin: Option<Signed<AdminCertificate>> =
+        serde_json::from_value(left.admin_certificate.clone()).map_err(refused)?;
     let stated = authorisation.statement();
     let fits = stated.practice == invitation.practice
         && stated.user == invitation.user
@@ -347,7 +416,12 @@ fn checked_authorisation(
 fn parcel(invitation: &Invitation, left: &OpenEnrolmentResponse) -> Result<(Joining, Option<Box<Chain>>), Fault> {
     let malformed = || Fault::Rule(ErrorCode::CodeRefused);
     let Some(text) = &left.sealed_bundle else {
-        return Ok((Joining::New { practice_root: invitation.practice_root }, None));
+        return Ok((
+            Joining::New {
+                practice_root: invitation.practice_root,
+            },
+            None,
+        ));
     };
     let (sealed, sponsor) = text.split_once('.').unwrap_or((text, ""));
     let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| malformed())?;
@@ -356,7 +430,12 @@ fn parcel(invitation: &Invitation, left: &OpenEnrolmentResponse) -> Result<(Join
         return Err(malformed());
     }
     match parcel.keys {
-        None => Ok((Joining::New { practice_root: parcel.practice_root }, None)),
+        None => Ok((
+            Joining::New {
+                practice_root: parcel.practice_root,
+            },
+            None,
+        )),
         Some(keys) => {
             let sponsor = URL_SAFE_NO_PAD.decode(sponsor).map_err(|_| malformed())?;
             let sponsor: Chain = serde_json::from_slice(&sponsor).map_err(|_| malformed())?;
@@ -388,7 +467,10 @@ async fn enter(
     let verified = verify_chain(&invitation.practice_root, &chain, Some(core.now().0))?;
     let (office, clinical) = new_stores(core, &vault, [0, 0])?;
     let shown = vault.users().into_iter().find(|shown| shown.user == vault.user());
-    let name = people::device_name(request.device_name.as_deref(), &shown.map(|shown| shown.name).unwrap_or_default());
+    let name = people::device_name(
+        request.device_name.as_deref(),
+        &shown.map(|shown| shown.name).unwrap_or_default(),
+    );
     let redeemed = RedeemRequest {
         practice: invitation.practice,
         id: invitation.code.id().to_string(),

@@ -41,7 +41,9 @@ impl Env {
     pub fn system() -> Self {
         Self {
             clock: Arc::new(|| {
-                let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+                let since_1970 = std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .unwrap_or_default();
                 i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
             }),
             seed: None,
@@ -116,7 +118,9 @@ impl Env {
 }
 
 fn folder(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+    std::env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 fn documents_folder() -> Option<PathBuf> {
@@ -127,9 +131,9 @@ fn documents_folder() -> Option<PathBuf> {
 }
 
 fn system_language() -> Language {
-    let said = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
-    });
+    let said = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     match said {
         Some(said) if said.starts_with("ko") => Language::Ko,
         _ => Language::En,

@@ -71,7 +71,10 @@ pub(crate) enum Fault {
 impl Fault {
     /// One field with one problem.
     pub(crate) fn field(path: impl Into<String>, problem: FieldProblem) -> Self {
-        Self::Fields(vec![FieldError { path: path.into(), problem }])
+        Self::Fields(vec![FieldError {
+            path: path.into(),
+            problem,
+        }])
     }
 
     /// The public code, and whether the same request may succeed later without being changed.
@@ -108,9 +111,14 @@ impl Fault {
                 let problem = match weak {
                     WeakPassphrase::TooShort { .. } => FieldProblem::TooShort,
                     WeakPassphrase::TooLong => FieldProblem::TooLong,
-                    WeakPassphrase::Common | WeakPassphrase::Pattern | WeakPassphrase::KnownNames => FieldProblem::Malformed,
+                    WeakPassphrase::Common | WeakPassphrase::Pattern | WeakPassphrase::KnownNames => {
+                        FieldProblem::Malformed
+                    }
                 };
-                vec![FieldError { path: "passphrase".to_owned(), problem }]
+                vec![FieldError {
+                    path: "passphrase".to_owned(),
+                    problem,
+                }]
             }
             Self::Write(WriteError::Invalid(problems)) => problems.iter().map(field_error).collect(),
             _ => Vec::new(),
@@ -122,12 +130,20 @@ impl Fault {
         let (code, retry) = self.code();
         let causes = causes(self);
         match code {
-            ErrorCode::Internal | ErrorCode::StoreDamaged | ErrorCode::KeysDamaged | ErrorCode::DiskError | ErrorCode::DiskFull => {
+            ErrorCode::Internal
+            | ErrorCode::StoreDamaged
+            | ErrorCode::KeysDamaged
+            | ErrorCode::DiskError
+            | ErrorCode::DiskFull => {
                 tracing::error!(command = name, ?code, causes, "a command failed");
             }
             _ => tracing::debug!(command = name, ?code, causes, "a command was refused"),
         }
-        AppError { code, fields: self.fields(), retry }
+        AppError {
+            code,
+            fields: self.fields(),
+            retry,
+        }
     }
 }
 
@@ -306,5 +322,8 @@ fn field_error(problem: &DomainProblem) -> FieldError {
         Problem::NoSuchDate => FieldProblem::NotADate,
         Problem::UnknownZone => FieldProblem::UnknownZone,
     };
-    FieldError { path: problem.path.clone(), problem: kind }
+    FieldError {
+        path: problem.path.clone(),
+        problem: kind,
+    }
 }

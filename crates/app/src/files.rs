@@ -18,8 +18,15 @@ pub(crate) fn database(profile: &Path, file: DatabaseFile, user: UserId) -> Path
 }
 
 /// Opens one of the files of the person whose vault is unlocked; none when her role has no such file.
-pub(crate) fn open(profile: &Path, vault: &Vault<Unlocked>, file: DatabaseFile, env: &Env) -> Result<Option<Store>, Fault> {
-    let Some(key) = vault.database_key(file) else { return Ok(None) };
+pub(crate) fn open(
+    profile: &Path,
+    vault: &Vault<Unlocked>,
+    file: DatabaseFile,
+    env: &Env,
+) -> Result<Option<Store>, Fault> {
+    let Some(key) = vault.database_key(file) else {
+        return Ok(None);
+    };
     let kind = match file {
         DatabaseFile::Office => FileKind::Office,
         DatabaseFile::Clinical => FileKind::Clinical(vault.user()),
@@ -31,7 +38,11 @@ pub(crate) fn open(profile: &Path, vault: &Vault<Unlocked>, file: DatabaseFile, 
         head: &|found| vault.check_head(file, found).unwrap_or(HeadCheck::Forged),
     };
     let store = Store::open(&database(profile, file, vault.user()), key, &opening, env.entropy())?;
-    if store.practice() == vault.practice() { Ok(Some(store)) } else { Err(ErrorCode::ForeignPractice.into()) }
+    if store.practice() == vault.practice() {
+        Ok(Some(store))
+    } else {
+        Err(ErrorCode::ForeignPractice.into())
+    }
 }
 
 /// Whether the folder holds the keys of a practice.
@@ -53,7 +64,9 @@ pub(crate) fn remove_new(profile: &Path, user: UserId) {
         .chain(COPIES.map(str::to_owned));
     for name in names {
         match std::fs::remove_file(profile.join(&name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => tracing::warn!(%error, name, "a new file stays behind"),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, name, "a new file stays behind")
+            }
             _ => {}
         }
     }

@@ -61,7 +61,11 @@ impl Login {
             .filter_map(|chain| verify_chain(&root, &chain, None).ok())
             .find(|verified| verified.user == user && verified.device == device);
         let shown = vault.users().into_iter().find(|shown| shown.user == user);
-        let role = own.as_ref().map(|own| own.role).or(shown.map(|shown| shown.role)).ok_or(ErrorCode::KeysDamaged)?;
+        let role = own
+            .as_ref()
+            .map(|own| own.role)
+            .or(shown.map(|shown| shown.role))
+            .ok_or(ErrorCode::KeysDamaged)?;
         Ok(Self {
             practice: vault.practice(),
             device,
@@ -79,16 +83,27 @@ impl Login {
     }
 
     pub(crate) fn author(&self) -> Author<'_> {
-        Author { user: self.user, role: self.role, signing: &self.signing }
+        Author {
+            user: self.user,
+            role: self.role,
+            signing: &self.signing,
+        }
     }
 
     /// The clinical file, for clinicians. A front-desk login holds no key to one.
     pub(crate) fn clinical(&self) -> Result<&Arc<Store>, Fault> {
-        self.clinical.as_ref().filter(|_| self.role.is_clinical()).ok_or(Fault::Rule(ErrorCode::Forbidden))
+        self.clinical
+            .as_ref()
+            .filter(|_| self.role.is_clinical())
+            .ok_or(Fault::Rule(ErrorCode::Forbidden))
     }
 
     pub(crate) fn require_admin(&self) -> Result<(), Fault> {
-        if self.admin { Ok(()) } else { Err(ErrorCode::Forbidden.into()) }
+        if self.admin {
+            Ok(())
+        } else {
+            Err(ErrorCode::Forbidden.into())
+        }
     }
 
     /// Whether the practice has a service.
@@ -107,12 +122,17 @@ impl Login {
     /// Stops unless this person may read the client's clinical record.
     pub(crate) fn require_care(&self, client: ClientId) -> Result<&Arc<Store>, Fault> {
         let clinical = self.clinical()?;
-        if self.treated()?.contains(&client) { Ok(clinical) } else { Err(ErrorCode::Forbidden.into()) }
+        if self.treated()?.contains(&client) {
+            Ok(clinical)
+        } else {
+            Err(ErrorCode::Forbidden.into())
+        }
     }
 
     /// Logs that clinical content is about to be shown, printed or exported. Content is answered only after this returned.
     pub(crate) fn note_reading(&self, at: Millis, name: &'static str, objects: &[EntityKey]) -> Result<(), Fault> {
-        self.clinical()?.record(self.user, self.role, Action { name, at }, objects)?;
+        self.clinical()?
+            .record(self.user, self.role, Action { name, at }, objects)?;
         Ok(())
     }
 

@@ -45,7 +45,10 @@ impl App {
     /// # Errors
     /// `forbidden`, `invalid_fields`.
     pub fn add_person_here(&self, name: &str, role: Role, licence: &str, passphrase: &str) -> Result<String, AppError> {
-        let done = self.core.login().and_then(|login| add_here(&self.core, &login, name, role, licence, passphrase));
+        let done = self
+            .core
+            .login()
+            .and_then(|login| add_here(&self.core, &login, name, role, licence, passphrase));
         answer("add_person_here", done)
     }
 }
@@ -69,7 +72,11 @@ fn add_here(
     check.line("fullName", name);
     check.done()?;
     let passphrase = Passphrase::chosen(passphrase, &[name])?;
-    let root = lock(&login.vault).identity().root_signing.clone().ok_or(ErrorCode::Forbidden)?;
+    let root = lock(&login.vault)
+        .identity()
+        .root_signing
+        .clone()
+        .ok_or(ErrorCode::Forbidden)?;
     let person = NewUser {
         practice: login.practice,
         device: login.device,
@@ -89,7 +96,9 @@ fn add_here(
         expires_at_ms: core.now().0 + OFFLINE_AUTHORISATION_MS,
     };
     let authorisation = Signed::new(authorisation, &root);
-    let joining = Joining::New { practice_root: login.root };
+    let joining = Joining::New {
+        practice_root: login.root,
+    };
     lock(&login.vault).add_user_to_device(person, joining, &passphrase, core.env.kdf)?;
     // Her keys are opened once, to make her certificate and her files.
     let unlocked = caseload_vault::Vault::open(&core.profile)?.unlock_with_passphrase(user, &passphrase)?;
@@ -103,7 +112,14 @@ fn add_here(
     };
     let clinical = make_clinical(core, &unlocked)?;
     core.write_office(login, "staff.add", |tx| {
-        let person = NewStaff { user, name: name.trim(), role, admin: false, licence, state: "active" };
+        let person = NewStaff {
+            user,
+            name: name.trim(),
+            role,
+            admin: false,
+            licence,
+            state: "active",
+        };
         create_staff(tx, &person)?;
         create_certificate(tx, user, login.device, &chain)?;
         if let Some(replica) = &clinical {
@@ -116,10 +132,15 @@ fn add_here(
 }
 
 /// The clinical file of somebody added to this computer; gives its replica.
-fn make_clinical(core: &Core, vault: &caseload_vault::Vault<caseload_vault::Unlocked>) -> Result<Option<String>, Fault> {
+fn make_clinical(
+    core: &Core,
+    vault: &caseload_vault::Vault<caseload_vault::Unlocked>,
+) -> Result<Option<String>, Fault> {
     use caseload_store::{FileKind, Identity, Store};
     use caseload_vault::heads::DatabaseFile;
-    let Some(key) = vault.database_key(DatabaseFile::Clinical) else { return Ok(None) };
+    let Some(key) = vault.database_key(DatabaseFile::Clinical) else {
+        return Ok(None);
+    };
     let identity = Identity {
         practice: vault.practice(),
         device: vault.device(),
@@ -148,9 +169,15 @@ pub(crate) fn create_device(tx: &mut WriteTx<'_>, login: &Login, name: &str) -> 
     let mut replicas = serde_json::Map::new();
     replicas.insert(login.office.identity()?.replica.to_string(), json!({"kind": "office"}));
     if let Some(clinical) = &login.clinical {
-        replicas.insert(clinical.identity()?.replica.to_string(), json!({"kind": "clinical", "user": login.user}));
+        replicas.insert(
+            clinical.identity()?.replica.to_string(),
+            json!({"kind": "clinical", "user": login.user}),
+        );
     }
-    let device = document([("name", json!({"display": name})), ("replicas", Value::Object(replicas))]);
+    let device = document([
+        ("name", json!({"display": name})),
+        ("replicas", Value::Object(replicas)),
+    ]);
     Ok(tx.create(&device_key(login.device), device)?)
 }
 
@@ -160,7 +187,12 @@ pub(crate) fn device_key(device: DeviceId) -> EntityKey {
 }
 
 /// Writes a certificate chain down, for everybody to verify signatures with, for ever.
-pub(crate) fn create_certificate(tx: &mut WriteTx<'_>, user: UserId, device: DeviceId, chain: &Chain) -> Result<(), Fault> {
+pub(crate) fn create_certificate(
+    tx: &mut WriteTx<'_>,
+    user: UserId,
+    device: DeviceId,
+    chain: &Chain,
+) -> Result<(), Fault> {
     let chain = serde_json::to_value(chain).map_err(|_| Fault::Rule(ErrorCode::Internal))?;
     let document = document([("holder", json!({"user": user, "device": device})), ("chain", chain)]);
     Ok(tx.create(&certificate_key(user, device), document)?)
@@ -168,7 +200,10 @@ pub(crate) fn create_certificate(tx: &mut WriteTx<'_>, user: UserId, device: Dev
 
 /// The entity of a person's certificate on one computer: the same wherever it is made.
 pub(crate) fn certificate_key(user: UserId, device: DeviceId) -> EntityKey {
-    EntityKey::new("certificate", EntityId::derived(&["certificate", &user.to_string(), &device.to_string()]))
+    EntityKey::new(
+        "certificate",
+        EntityId::derived(&["certificate", &user.to_string(), &device.to_string()]),
+    )
 }
 
 /// The name of a computer: the one given, else the machine's own, else one after its person.
@@ -193,7 +228,10 @@ pub(crate) fn role_named(role: crate::dto::Role) -> Role {
 
 /// A therapist that a field of a request names: somebody who treats and works here.
 pub(crate) fn treating(office: &Office, path: &str, id: &str) -> Result<UserId, Fault> {
-    let known = office.staff.iter().any(|person| person.id == id && person.treats && person.active);
+    let known = office
+        .staff
+        .iter()
+        .any(|person| person.id == id && person.treats && person.active);
     match id.parse() {
         Ok(user) if known => Ok(user),
         _ => Err(Fault::field(path, FieldProblem::UnknownReference)),

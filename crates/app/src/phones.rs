@@ -76,7 +76,9 @@ const SHORTEST: usize = 8;
 
 /// The plan of the country that a zone lies in, if it is known.
 pub(crate) fn plan_of_zone(zone: &str) -> Option<NumberingPlan> {
-    let found = BY_ZONE.iter().find(|(name, _)| zone == *name || (name.ends_with('/') && zone.starts_with(name)));
+    let found = BY_ZONE
+        .iter()
+        .find(|(name, _)| zone == *name || (name.ends_with('/') && zone.starts_with(name)));
     found.map(|(_, plan)| *plan)
 }
 
@@ -90,7 +92,9 @@ pub(crate) fn e164(typed: &str, plan: Option<NumberingPlan>) -> Option<String> {
     } else {
         within(&only, plan?)
     };
-    (SHORTEST..=LONGEST).contains(&international.len()).then(|| format!("+{international}"))
+    (SHORTEST..=LONGEST)
+        .contains(&international.len())
+        .then(|| format!("+{international}"))
 }
 
 fn within(digits: &str, plan: NumberingPlan) -> String {
@@ -133,7 +137,15 @@ mod tests {
         for typed in ["", "112", "ask her sister", "123456789012345678"] {
             assert_eq!(e164(typed, plan_of_zone("Asia/Seoul")), None, "{typed}");
         }
-        assert_eq!(e164("010-1234-5678", plan_of_zone("Antarctica/Troll")), None, "an unknown plan");
-        assert_eq!(e164("+49 30 901820", None).as_deref(), Some("+4930901820"), "a whole number needs no plan");
+        assert_eq!(
+            e164("010-1234-5678", plan_of_zone("Antarctica/Troll")),
+            None,
+            "an unknown plan"
+        );
+        assert_eq!(
+            e164("+49 30 901820", None).as_deref(),
+            Some("+4930901820"),
+            "a whole number needs no plan"
+        );
     }
 }

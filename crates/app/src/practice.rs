@@ -37,8 +37,8 @@ const CURRENCIES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BH
 /// Digits after the decimal point of a currency's minor unit.
 fn minor_digits(currency: &str) -> u32 {
     match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV" | "XAF" | "XOF"
-        | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+        | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         _ => 2,
     }
@@ -59,7 +59,10 @@ impl App {
     /// # Errors
     /// `locked`.
     pub fn practice(&self) -> Result<Practice, AppError> {
-        answer("practice", self.core.login().and_then(|login| practice(&self.core, &login)))
+        answer(
+            "practice",
+            self.core.login().and_then(|login| practice(&self.core, &login)),
+        )
     }
 
     /// Changes a place's letterhead and rooms. Administrators only.
@@ -110,7 +113,12 @@ fn create(core: &Arc<Core>, request: &CreatePractice) -> Result<RecoveryKit, Fau
     fill(core, vault, request, code).inspect_err(|_| files::remove_new(&core.profile, user))
 }
 
-fn fill(core: &Arc<Core>, vault: Vault<Unlocked>, request: &CreatePractice, code: RecoveryCode) -> Result<RecoveryKit, Fault> {
+fn fill(
+    core: &Arc<Core>,
+    vault: Vault<Unlocked>,
+    request: &CreatePractice,
+    code: RecoveryCode,
+) -> Result<RecoveryKit, Fault> {
     let (office, clinical) = new_stores(core, &vault, [1, 2])?;
     let root = vault.identity().root_signing.clone().ok_or(ErrorCode::Internal)?;
     let chain = Chain::of_owner(certificate(&vault, Role::Therapist), &root);
@@ -122,7 +130,10 @@ fn fill(core: &Arc<Core>, vault: Vault<Unlocked>, request: &CreatePractice, code
             ("root", json!({"public_key": login.root})),
             ("name", json!({"display": request.practice_name.trim()})),
             ("zone", json!({"tz": request.zone})),
-            ("currency", json!({"code": request.currency, "minor": minor_digits(&request.currency)})),
+            (
+                "currency",
+                json!({"code": request.currency, "minor": minor_digits(&request.currency)}),
+            ),
             ("policy", json!({"late_cancel_hours": LATE_CANCEL_HOURS})),
         ]);
         tx.create(&EntityKey::new("practice", login.practice.entity()), practice)?;
@@ -166,9 +177,15 @@ pub(crate) fn certificate(vault: &Vault<Unlocked>, role: Role) -> UserCertificat
 
 /// Makes the files of an unlocked vault: office, and clinical where her role has one. `numbers` are their replica numbers; 0 until the service
 /// has given one.
-pub(crate) fn new_stores(core: &Core, vault: &Vault<Unlocked>, numbers: [i64; 2]) -> Result<(Store, Option<Store>), Fault> {
+pub(crate) fn new_stores(
+    core: &Core,
+    vault: &Vault<Unlocked>,
+    numbers: [i64; 2],
+) -> Result<(Store, Option<Store>), Fault> {
     let make = |file: DatabaseFile, kind: FileKind, number: i64| -> Result<Option<Store>, Fault> {
-        let Some(key) = vault.database_key(file) else { return Ok(None) };
+        let Some(key) = vault.database_key(file) else {
+            return Ok(None);
+        };
         let identity = Identity {
             practice: vault.practice(),
             device: vault.device(),
@@ -186,7 +203,12 @@ pub(crate) fn new_stores(core: &Core, vault: &Vault<Unlocked>, numbers: [i64; 2]
 
 /// A document of these units.
 pub(crate) fn document<const N: usize>(units: [(&str, Value); N]) -> Document {
-    Document::new(units.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+    Document::new(
+        units
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 fn practice(core: &Core, login: &Login) -> Result<Practice, Fault> {
@@ -202,7 +224,10 @@ fn practice(core: &Core, login: &Login) -> Result<Practice, Fault> {
                 zone: location.doc.text("zone", "tz").unwrap_or_default().to_owned(),
                 address: location.doc.text("address", "text").unwrap_or_default().to_owned(),
                 phone: location.doc.text("contact", "phone").unwrap_or_default().to_owned(),
-                rooms: rooms_of(location).into_iter().map(|(id, name)| Room { id, name }).collect(),
+                rooms: rooms_of(location)
+                    .into_iter()
+                    .map(|(id, name)| Room { id, name })
+                    .collect(),
             })
             .collect();
         Ok(Practice {
@@ -227,7 +252,10 @@ fn save_location(core: &Core, login: &Login, request: &SaveLocation) -> Result<(
     }
     check.done()?;
     core.write_office(login, "location.save", |tx| {
-        let present = tx.get(&key)?.filter(|entity| !entity.deleted).ok_or(ErrorCode::NotFound)?;
+        let present = tx
+            .get(&key)?
+            .filter(|entity| !entity.deleted)
+            .ok_or(ErrorCode::NotFound)?;
         tx.overlay_unit(&key, "name", json!({"display": request.name.trim()}))?;
         tx.overlay_unit(&key, "address", json!({"text": request.address.trim()}))?;
         tx.overlay_unit(&key, "contact", json!({"phone": request.phone.trim()}))?;
@@ -256,6 +284,9 @@ mod tests {
     #[test]
     fn a_currency_is_one_of_iso_4217_and_knows_its_minor_unit() {
         assert!(CURRENCIES.split_whitespace().all(|code| code.len() == 3));
-        assert_eq!([minor_digits("KRW"), minor_digits("EUR"), minor_digits("KWD")], [0, 2, 3]);
+        assert_eq!(
+            [minor_digits("KRW"), minor_digits("EUR"), minor_digits("KWD")],
+            [0, 2, 3]
+        );
     }
 }

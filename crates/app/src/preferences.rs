@@ -20,8 +20,11 @@ struct Kept {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-const USUAL: Preferences =
-    Preferences { theme: Theme::System, language: Language::System, density: Density::Comfortable };
+const USUAL: Preferences = Preferences {
+    theme: Theme::System,
+    language: Language::System,
+    density: Density::Comfortable,
+};
 
 impl App {
     /// The look of the window; also while nobody is signed in.

@@ -1,7 +1,7 @@
 //! The recovery code: shown once, printed, two of its groups typed back. Until then the first run is not over.
 
-use caseload_domain::time::Millis;
 use caseload_documents::{Practice as Letterhead, RecoverySheet, recovery_pdf};
+use caseload_domain::time::Millis;
 use caseload_vault::recovery::RecoveryCode;
 
 use crate::app::{App, Core, lock};
@@ -27,7 +27,11 @@ impl PendingRecovery {
         let second = (first + 1 + step % (groups - 1)) % groups;
         let mut ask = [first, second];
         ask.sort_unstable();
-        Self { code, ask, made_at: core.now() }
+        Self {
+            code,
+            ask,
+            made_at: core.now(),
+        }
     }
 }
 
@@ -37,7 +41,10 @@ impl App {
     /// # Errors
     /// `not_found` once it was confirmed; it is never shown again.
     pub fn recovery_kit(&self) -> Result<RecoveryKit, AppError> {
-        answer("recovery_kit", self.core.login().and_then(|login| kit(&self.core, &login)))
+        answer(
+            "recovery_kit",
+            self.core.login().and_then(|login| kit(&self.core, &login)),
+        )
     }
 
     /// Writes the code as a page to be printed.
@@ -45,7 +52,10 @@ impl App {
     /// # Errors
     /// As [`App::recovery_kit`]; `disk_error`.
     pub fn recovery_pdf(&self) -> Result<SavedFile, AppError> {
-        answer("recovery_pdf", self.core.login().and_then(|login| page(&self.core, &login)))
+        answer(
+            "recovery_pdf",
+            self.core.login().and_then(|login| page(&self.core, &login)),
+        )
     }
 
     /// Shows that the paper exists: the groups asked for, typed back.
@@ -53,7 +63,10 @@ impl App {
     /// # Errors
     /// `recovery_mismatch` when one of them is wrong or missing.
     pub fn confirm_recovery(&self, request: ConfirmRecovery) -> Result<Status, AppError> {
-        answer("confirm_recovery", self.core.login().and_then(|login| confirm(&login, &request)))?;
+        answer(
+            "confirm_recovery",
+            self.core.login().and_then(|login| confirm(&login, &request)),
+        )?;
         self.status()
     }
 }
@@ -80,10 +93,16 @@ fn names(core: &Core, login: &Login) -> Result<(String, String), Fault> {
 
 fn page(core: &Core, login: &Login) -> Result<SavedFile, Fault> {
     let kit = kit(core, login)?;
-    let made_on = login.office.read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.date_of(Millis(kit.made_at.0))))?;
+    let made_on = login
+        .office
+        .read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.date_of(Millis(kit.made_at.0))))?;
     let sheet = RecoverySheet {
         language: print::language(core),
-        practice: Letterhead { name: kit.practice_name, address: String::new(), phone: String::new() },
+        practice: Letterhead {
+            name: kit.practice_name,
+            address: String::new(),
+            phone: String::new(),
+        },
         person: kit.user_name,
         groups: kit.groups,
         made_on,
@@ -93,7 +112,9 @@ fn page(core: &Core, login: &Login) -> Result<SavedFile, Fault> {
 
 fn confirm(login: &Login, request: &ConfirmRecovery) -> Result<(), Fault> {
     let mut pending = lock(&login.recovery);
-    let Some(kept) = pending.as_ref() else { return Err(ErrorCode::NotFound.into()) };
+    let Some(kept) = pending.as_ref() else {
+        return Err(ErrorCode::NotFound.into());
+    };
     let typed_back = |asked: &u32| {
         request
             .groups

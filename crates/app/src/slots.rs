@@ -24,7 +24,11 @@ const OFFERED: usize = 4;
 pub(crate) fn nearest(read: &ReadTx<'_>, wanted: &Occupation, zone: Tz, now: Millis) -> Result<Vec<Slot>, Fault> {
     let length = wanted.interval.end.0 - wanted.interval.start.0;
     let taken = taken_around(read, wanted)?;
-    let earliest = if wanted.interval.start >= now { now } else { Millis(i64::MIN) };
+    let earliest = if wanted.interval.start >= now {
+        now
+    } else {
+        Millis(i64::MIN)
+    };
     let mut free: Vec<(i64, Interval)> = candidates(wanted, zone, length)
         .into_iter()
         .filter(|interval| interval.start >= earliest && taken.iter().all(|other| !other.overlaps(*interval)))
@@ -45,7 +49,12 @@ fn taken_around(read: &ReadTx<'_>, wanted: &Occupation) -> Result<Vec<Interval>,
     Ok(around
         .iter()
         .filter_map(|entity| occupation(&entity.doc))
-        .filter(|other| wanted.resources.iter().any(|resource| other.resources.contains(resource)))
+        .filter(|other| {
+            wanted
+                .resources
+                .iter()
+                .any(|resource| other.resources.contains(resource))
+        })
         .map(|other| other.interval)
         .collect())
 }
@@ -54,12 +63,20 @@ fn candidates(wanted: &Occupation, zone: Tz, length: i64) -> Vec<Interval> {
     let day = wall_in(wanted.interval.start, zone).date();
     let first = day.checked_sub_days(Days::new(REACH)).unwrap_or(day);
     let mut found = Vec::new();
-    for date in first.iter_days().take(usize::try_from(2 * REACH + 1).unwrap_or_default()) {
+    for date in first
+        .iter_days()
+        .take(usize::try_from(2 * REACH + 1).unwrap_or_default())
+    {
         let bounds = (time::instant(date, OPENS, zone), time::instant(date, CLOSES, zone));
-        let (Ok((opens, _)), Ok((closes, _))) = bounds else { continue };
+        let (Ok((opens, _)), Ok((closes, _))) = bounds else {
+            continue;
+        };
         let mut start = opens.0;
         while start + length <= closes.0 {
-            found.push(Interval { start: Millis(start), end: Millis(start + length) });
+            found.push(Interval {
+                start: Millis(start),
+                end: Millis(start + length),
+            });
             start += STEP * Millis::MINUTE;
         }
     }
@@ -85,7 +102,10 @@ mod tests {
         let zone = time::zone("Europe/Berlin").unwrap();
         let start = time::instant(time::date("2026-03-28").unwrap(), OPENS, zone).unwrap().0;
         let hour = Occupation {
-            interval: Interval { start, end: Millis(start.0 + Millis::HOUR) },
+            interval: Interval {
+                start,
+                end: Millis(start.0 + Millis::HOUR),
+            },
             resources: Vec::new(),
         };
         let found = candidates(&hour, zone, Millis::HOUR);
@@ -93,7 +113,10 @@ mod tests {
         assert_eq!(found.len(), 15 * per_day);
         for interval in found {
             let slot = slot(interval, zone);
-            assert!(slot.start_time.as_str() >= "08:00" && slot.end_time.as_str() <= "20:00", "{slot:?}");
+            assert!(
+                slot.start_time.as_str() >= "08:00" && slot.end_time.as_str() <= "20:00",
+                "{slot:?}"
+            );
         }
     }
 }

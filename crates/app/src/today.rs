@@ -25,7 +25,10 @@ impl App {
     /// # Errors
     /// `invalid_fields`.
     pub fn today(&self, request: TodayRequest) -> Result<Today, AppError> {
-        answer("today", self.core.login().and_then(|login| today(&self.core, &login, &request)))
+        answer(
+            "today",
+            self.core.login().and_then(|login| today(&self.core, &login, &request)),
+        )
     }
 }
 
@@ -76,24 +79,48 @@ fn attention(core: &Core, login: &Login) -> Result<Vec<Attention>, Fault> {
         });
     }
     for change in crate::sharing::refused(login)? {
-        all.push(Attention { kind: AttentionKind::RefusedChange, id: change.id, client_id: None, client_name: change.title, date: None });
+        all.push(Attention {
+            kind: AttentionKind::RefusedChange,
+            id: change.id,
+            client_id: None,
+            client_name: change.title,
+            date: None,
+        });
     }
     let drafts = unsigned(login)?;
     let noted = noted_appointments(login)?;
     login.office.read(|read| {
         let office = Office::read(read, core.now())?;
         for (note, client) in drafts {
-            all.push(about_client(read, AttentionKind::UnsignedNote, note.to_string(), client, None)?);
+            all.push(about_client(
+                read,
+                AttentionKind::UnsignedNote,
+                note.to_string(),
+                client,
+                None,
+            )?);
         }
         if login.role.is_clinical() {
             for (appointment, client, date) in missing_notes(read, &office, login.user, &noted)? {
-                all.push(about_client(read, AttentionKind::MissingNote, appointment, client, Some(date))?);
+                all.push(about_client(
+                    read,
+                    AttentionKind::MissingNote,
+                    appointment,
+                    client,
+                    Some(date),
+                )?);
             }
         }
         if login.admin || !login.role.is_clinical() {
             for entity in read.clients_without_care()? {
                 let client = ClientId::new(entity.key.id.uuid());
-                all.push(about_client(read, AttentionKind::NeedsTherapist, client.to_string(), client, None)?);
+                all.push(about_client(
+                    read,
+                    AttentionKind::NeedsTherapist,
+                    client.to_string(),
+                    client,
+                    None,
+                )?);
             }
         }
         Ok::<_, Fault>(())
@@ -103,7 +130,9 @@ fn attention(core: &Core, login: &Login) -> Result<Vec<Attention>, Fault> {
 
 /// Drafts of the clinician signed in. Which clients have one is clinical, and stays in the clinical file until it is shown to her alone.
 fn unsigned(login: &Login) -> Result<Vec<(EntityId, ClientId)>, Fault> {
-    let Ok(clinical) = login.clinical() else { return Ok(Vec::new()) };
+    let Ok(clinical) = login.clinical() else {
+        return Ok(Vec::new());
+    };
     let drafts = clinical.read(|read| read.unsigned_notes(login.user))?;
     Ok(drafts
         .iter()
@@ -112,9 +141,14 @@ fn unsigned(login: &Login) -> Result<Vec<(EntityId, ClientId)>, Fault> {
 }
 
 fn noted_appointments(login: &Login) -> Result<BTreeSet<String>, Fault> {
-    let Ok(clinical) = login.clinical() else { return Ok(BTreeSet::new()) };
+    let Ok(clinical) = login.clinical() else {
+        return Ok(BTreeSet::new());
+    };
     let notes = clinical.read(|read| read.notes_by_author(login.user))?;
-    Ok(notes.iter().filter_map(|note| note.doc.text("subject", "appointment").map(str::to_owned)).collect())
+    Ok(notes
+        .iter()
+        .filter_map(|note| note.doc.text("subject", "appointment").map(str::to_owned))
+        .collect())
 }
 
 /// Past sessions of a therapist that took place and have no note, neither signed nor drafted.
@@ -144,7 +178,19 @@ fn missing_notes(
         .collect())
 }
 
-fn about_client(read: &ReadTx<'_>, kind: AttentionKind, id: String, who: ClientId, date: Option<String>) -> Result<Attention, Fault> {
+fn about_client(
+    read: &ReadTx<'_>,
+    kind: AttentionKind,
+    id: String,
+    who: ClientId,
+    date: Option<String>,
+) -> Result<Attention, Fault> {
     let name = client(read, who)?.map(|entity| display_name(&entity.doc));
-    Ok(Attention { kind, id, client_id: Some(who.to_string()), client_name: name, date })
+    Ok(Attention {
+        kind,
+        id,
+        client_id: Some(who.to_string()),
+        client_name: name,
+        date,
+    })
 }

@@ -14,7 +14,8 @@ use caseload_vault::{Locked, SymmetricKey, Unlocked, Vault};
 
 use crate::app::{App, Core, Event, lock};
 use crate::dto::{
-    AppError, ErrorCode, Heartbeat, HeartbeatAnswer, KeyringState, Phase, Session, SetKeyring, Status, Unlock, UnlockUser,
+    AppError, ErrorCode, Heartbeat, HeartbeatAnswer, KeyringState, Phase, Session, SetKeyring, Status, Unlock,
+    UnlockUser,
 };
 use crate::env::Sharing;
 use crate::fault::{Fault, answer};
@@ -42,7 +43,9 @@ impl Attempts {
     fn check(&self, now: Millis) -> Result<(), Fault> {
         match self.not_before {
             // A clock that was set back must not keep anybody out for longer than the longest pause.
-            Some(instant) if now < instant && instant.0 - now.0 <= LONGEST_PAUSE => Err(ErrorCode::TooManyAttempts.into()),
+            Some(instant) if now < instant && instant.0 - now.0 <= LONGEST_PAUSE => {
+                Err(ErrorCode::TooManyAttempts.into())
+            }
             _ => Ok(()),
         }
     }
@@ -82,7 +85,7 @@ impl App {
     pub async fn lock(&self) -> Result<Status, AppError> {
         sharing::drain(&self.core).await;
         let core = Arc::clone(&self.core);
-        let closed = tokio::task::spawn_blocking(move || close(&core)).await;
+        let closed = self.core.handle.spawn_blocking(move || close(&core)).await;
         answer("lock", closed.map_err(Fault::from).and_then(|closed| closed))?;
         self.status()
     }
@@ -100,7 +103,9 @@ impl App {
             answer("heartbeat", close(&self.core))?;
             return Ok(HeartbeatAnswer { locks_in_seconds: None });
         }
-        Ok(HeartbeatAnswer { locks_in_seconds: Some(left) })
+        Ok(HeartbeatAnswer {
+            locks_in_seconds: Some(left),
+        })
     }
 
     /// Whether the system's keyring answers and holds a slot for the person signed in.
@@ -108,7 +113,10 @@ impl App {
     /// # Errors
     /// `locked`. A keyring that does not answer is no error.
     pub fn keyring(&self) -> Result<KeyringState, AppError> {
-        answer("keyring", self.core.login().map(|login| keyring_state(&self.core, &login)))
+        answer(
+            "keyring",
+            self.core.login().map(|login| keyring_state(&self.core, &login)),
+        )
     }
 
     /// Adds or removes the keyring slot of the person signed in. The passphrase keeps working.
@@ -117,7 +125,11 @@ impl App {
     /// `keyring_unavailable`.
     pub fn set_keyring(&self, request: SetKeyring) -> Result<KeyringState, AppError> {
         let login = answer("set_keyring", self.core.login())?;
-        let done = if request.enabled { enable_keyring(&self.core, &login) } else { disable_keyring(&self.core, &login) };
+        let done = if request.enabled {
+            enable_keyring(&self.core, &login)
+        } else {
+            disable_keyring(&self.core, &login)
+        };
         answer("set_keyring", done)?;
         Ok(keyring_state(&self.core, &login))
     }
@@ -160,7 +172,11 @@ fn status(core: &Core) -> Result<Status, Fault> {
 
 fn describe_session(core: &Core, login: &Login, status: &mut Status) -> Result<(), Fault> {
     let office = login.office.read(|read| Office::read(read, core.now()))?;
-    status.phase = if lock(&login.recovery).is_some() { Phase::RecoveryPending } else { Phase::Unlocked };
+    status.phase = if lock(&login.recovery).is_some() {
+        Phase::RecoveryPending
+    } else {
+        Phase::Unlocked
+    };
     status.users = lock(&login.vault).users().iter().map(unlock_user).collect();
     status.practice_name = Some(office.practice_name.clone());
     status.device_name = office.device_name(&login.device.to_string());
@@ -199,7 +215,11 @@ fn unlock(core: &Arc<Core>, request: &Unlock) -> Result<(), Fault> {
     let unlocked = match &request.passphrase {
         Some(passphrase) => locked.unlock_with_passphrase(user, &Passphrase::typed(passphrase)),
         None => {
-            let account = KeyringAccount { practice: locked.practice(), device: locked.device(), user };
+            let account = KeyringAccount {
+                practice: locked.practice(),
+                device: locked.device(),
+                user,
+            };
             locked.unlock_with_keyring(user, &core.env.keyring.read(account)?)
         }
     };
@@ -220,9 +240,21 @@ fn enter(core: &Arc<Core>, vault: Vault<Unlocked>) -> Result<(), Fault> {
     let office = files::open(&core.profile, &vault, DatabaseFile::Office, &core.env)?.ok_or(ErrorCode::StoreMissing)?;
     let clinical = files::open(&core.profile, &vault, DatabaseFile::Clinical, &core.env)?;
     let login = Login::new(vault, office, clinical)?;
-    login.office.record(login.user, login.role, Action { name: "unlock", at: core.now() }, &[])?;
+    login.office.record(
+        login.user,
+        login.role,
+        Action {
+            name: "unlock",
+            at: core.now(),
+        },
+        &[],
+    )?;
     login.run_intents(core.now())?;
-    if login.office.setting(setting::RECOVERY_PENDING)?.is_some_and(|user| user == login.user.to_string()) {
+    if login
+        .office
+        .setting(setting::RECOVERY_PENDING)?
+        .is_some_and(|user| user == login.user.to_string())
+    {
         // The old code was never shown to exist on paper, so that a new one takes its place.
         let code = lock(&login.vault).new_recovery_code()?;
         *lock(&login.recovery) = Some(PendingRecovery::new(core, code));
@@ -244,11 +276,21 @@ pub(crate) fn begin(core: &Arc<Core>, login: Login) -> Result<(), Fault> {
 
 /// Signs out: stops sharing, remembers how far the files have come, closes them, forgets the keys.
 pub(crate) fn close(core: &Core) -> Result<(), Fault> {
-    let Some(login) = core.replace_login(None) else { return Ok(()) };
+    let Some(login) = core.replace_login(None) else {
+        return Ok(());
+    };
     core.announcer.send(Event::Locked);
     sharing::stop(&login);
     sharing::leave_count(&login)?;
-    login.office.record(login.user, login.role, Action { name: "lock", at: core.now() }, &[])?;
+    login.office.record(
+        login.user,
+        login.role,
+        Action {
+            name: "lock",
+            at: core.now(),
+        },
+        &[],
+    )?;
     login.office.checkpoint()?;
     if let Some(clinical) = &login.clinical {
         clinical.checkpoint()?;
@@ -257,7 +299,11 @@ pub(crate) fn close(core: &Core) -> Result<(), Fault> {
 }
 
 fn account(login: &Login) -> KeyringAccount {
-    KeyringAccount { practice: login.practice, device: login.device, user: login.user }
+    KeyringAccount {
+        practice: login.practice,
+        device: login.device,
+        user: login.user,
+    }
 }
 
 fn keyring_state(core: &Core, login: &Login) -> KeyringState {
@@ -307,6 +353,9 @@ mod tests {
         }
         assert!(attempts.check(Millis(LONGEST_PAUSE - 1)).is_err());
         assert!(attempts.check(Millis(LONGEST_PAUSE)).is_ok());
-        assert!(attempts.check(Millis(-LONGEST_PAUSE)).is_ok(), "a clock set back keeps nobody out");
+        assert!(
+            attempts.check(Millis(-LONGEST_PAUSE)).is_ok(),
+            "a clock set back keeps nobody out"
+        );
     }
 }

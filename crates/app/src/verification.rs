@@ -111,7 +111,8 @@ fn verify(bytes: &[u8], root: Option<&str>) -> Result<VerifiedNote, Fault> {
     }
     let of = |record: &Record| verify_record(&export.root, &export.chains, record);
     let note = of(&export.note);
-    let is_about_it = |addendum: &Record| addendum.document.text("subject", "note") == Some(&export.note.key.id.to_string());
+    let is_about_it =
+        |addendum: &Record| addendum.document.text("subject", "note") == Some(&export.note.key.id.to_string());
     let addenda: Vec<Verdict> = export.addenda.iter().map(of).collect();
     let belong = export.addenda.iter().all(is_about_it);
     Ok(VerifiedNote {
@@ -132,11 +133,12 @@ pub(crate) fn verify_record(root: &PublicKey, chains: &[Value], record: &Record)
     let hash = hex(&sha256(&bytes));
     let key: Option<PublicKey> = unit.get("key").and_then(|key| PublicKey::deserialize(key).ok());
     let signature: Option<Signature> = unit.get("value").and_then(|value| Signature::deserialize(value).ok());
-    let signed = key.zip(signature).is_some_and(|(key, signature)| key.verify(&bytes, &signature).is_ok());
+    let signed = key
+        .zip(signature)
+        .is_some_and(|(key, signature)| key.verify(&bytes, &signature).is_ok());
     let author = doc.text("signature", "author");
-    let is_author = |verified: &VerifiedUser| {
-        Some(verified.user_key) == key && Some(verified.user.to_string().as_str()) == author
-    };
+    let is_author =
+        |verified: &VerifiedUser| Some(verified.user_key) == key && Some(verified.user.to_string().as_str()) == author;
     let vouched = chains
         .iter()
         .filter_map(chain_of)

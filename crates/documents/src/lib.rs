@@ -32,5 +32,5 @@ pub use day_sheet::{DaySheet, DaySheetRow, day_sheet_pdf};
 pub use error::DocumentError;
 pub use letterhead::{ClientIdentity, Language, Practice, Professional};
 pub use note::{EnteredInError, NoteAddendum, NoteSection, NoteSheet, NoteSignature, SessionFacts, note_pdf};
-pub use recovery::{RecoverySheet, recovery_pdf};
 pub use prescription::{Allergies, PrescriptionLine, PrescriptionSheet, PrescriptionState, prescription_pdf};
+pub use recovery::{RecoverySheet, recovery_pdf};

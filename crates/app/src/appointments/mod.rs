@@ -32,7 +32,10 @@ impl App {
     /// # Errors
     /// `not_found`.
     pub fn appointment(&self, request: ById) -> Result<AppointmentDetail, AppError> {
-        let done = self.core.login().and_then(|login| detail(&self.core, &login, checks::id(&request.id)?));
+        let done = self
+            .core
+            .login()
+            .and_then(|login| detail(&self.core, &login, checks::id(&request.id)?));
         answer("appointment", done)
     }
 
@@ -41,7 +44,10 @@ impl App {
     /// # Errors
     /// `invalid_fields`.
     pub fn book(&self, request: Book) -> Result<BookOutcome, AppError> {
-        answer("book", self.core.login().and_then(|login| book(&self.core, &login, &request)))
+        answer(
+            "book",
+            self.core.login().and_then(|login| book(&self.core, &login, &request)),
+        )
     }
 
     /// Moves, under the same rules as booking.
@@ -49,7 +55,12 @@ impl App {
     /// # Errors
     /// `invalid_fields`, `not_found`, `transition_refused` for an appointment that is over, going on or cancelled.
     pub fn move_appointment(&self, request: MoveAppointment) -> Result<BookOutcome, AppError> {
-        answer("move_appointment", self.core.login().and_then(|login| reschedule(&self.core, &login, &request)))
+        answer(
+            "move_appointment",
+            self.core
+                .login()
+                .and_then(|login| reschedule(&self.core, &login, &request)),
+        )
     }
 }
 
@@ -60,7 +71,9 @@ pub(crate) fn key(id: EntityId) -> EntityKey {
 
 /// An appointment that is there and not void.
 pub(crate) fn existing(read: &ReadTx<'_>, id: EntityId) -> Result<Entity, Fault> {
-    read.get(&key(id))?.filter(|entity| !entity.deleted).ok_or(Fault::Rule(ErrorCode::NotFound))
+    read.get(&key(id))?
+        .filter(|entity| !entity.deleted)
+        .ok_or(Fault::Rule(ErrorCode::NotFound))
 }
 
 /// Why a time cannot be had: whoever asked answers it as an outcome, not as an error.
@@ -71,8 +84,14 @@ pub(crate) enum Booked<T> {
 
 /// Stops the transaction when `wanted` overlaps anything else that takes the same therapist, room or client.
 pub(crate) fn require_free(tx: &WriteTx<'_>, wanted: &Document, except: Option<EntityId>) -> Result<(), Fault> {
-    let Some(occupation) = occupation(wanted) else { return Ok(()) };
-    if tx.overlapping(&occupation, except)?.is_empty() { Ok(()) } else { Err(ErrorCode::SlotTaken.into()) }
+    let Some(occupation) = occupation(wanted) else {
+        return Ok(());
+    };
+    if tx.overlapping(&occupation, except)?.is_empty() {
+        Ok(())
+    } else {
+        Err(ErrorCode::SlotTaken.into())
+    }
 }
 
 fn taken_is_an_answer<T>(done: Result<T, Fault>) -> Result<Booked<T>, Fault> {
@@ -143,7 +162,10 @@ fn planned(read: &ReadTx<'_>, core: &Core, login: &Login, request: &Book) -> Res
         participants.insert(id.to_string(), json!({"client": id, "role": "client"}));
     }
     Ok(document([
-        ("booked", json!({"by": login.user, "at": core.now(), "late_cancel_hours": office.late_cancel_hours})),
+        (
+            "booked",
+            json!({"by": login.user, "at": core.now(), "late_cancel_hours": office.late_cancel_hours}),
+        ),
         ("when", Value::Object(unit)),
         ("participants", Value::Object(participants)),
         ("status", json!({"state": "scheduled"})),
@@ -192,8 +214,8 @@ impl When<'_> {
         let (Some(date), Some(start_time), Some(zone)) = (date, start_time, zone) else {
             return Err(ErrorCode::InvalidRequest.into());
         };
-        let (start, how) = time::instant(date, start_time, zone)
-            .map_err(|_| Fault::field("startTime", FieldProblem::NoSuchTime))?;
+        let (start, how) =
+            time::instant(date, start_time, zone).map_err(|_| Fault::field("startTime", FieldProblem::NoSuchTime))?;
         if how == time::Resolution::Skipped {
             return Err(Fault::field("startTime", FieldProblem::NoSuchTime));
         }
@@ -238,7 +260,10 @@ fn moved(read: &ReadTx<'_>, core: &Core, id: EntityId, request: &MoveAppointment
     };
     let mut unit = when.unit()?;
     if let Some(therapist) = &request.therapist_id {
-        unit.insert("therapist".to_owned(), json!(treating(&office, "therapistId", therapist)?));
+        unit.insert(
+            "therapist".to_owned(),
+            json!(treating(&office, "therapistId", therapist)?),
+        );
     }
     if let Some(wanted) = &request.room_id {
         let location = location(&office, present.doc.text("when", "location"))?;
@@ -251,7 +276,13 @@ fn moved(read: &ReadTx<'_>, core: &Core, id: EntityId, request: &MoveAppointment
 }
 
 /// Moves one side of a clash; stops when the new time is not free.
-pub(crate) fn move_in_tx(tx: &mut WriteTx<'_>, core: &Core, id: EntityId, date: &str, start_time: &str) -> Result<(), Fault> {
+pub(crate) fn move_in_tx(
+    tx: &mut WriteTx<'_>,
+    core: &Core,
+    id: EntityId,
+    date: &str,
+    start_time: &str,
+) -> Result<(), Fault> {
     let request = MoveAppointment {
         id: id.to_string(),
         date: date.to_owned(),
@@ -284,7 +315,9 @@ fn outcome(
     except: Option<EntityId>,
 ) -> Result<BookOutcome, Fault> {
     match (done, occupation(wanted)) {
-        (Booked::Done(id), _) => Ok(BookOutcome::Booked { appointment: Box::new(detail(core, login, id)?) }),
+        (Booked::Done(id), _) => Ok(BookOutcome::Booked {
+            appointment: Box::new(detail(core, login, id)?),
+        }),
         (Booked::Taken, Some(occupation)) => taken(core, login, wanted, &occupation, except),
         (Booked::Taken, None) => Err(ErrorCode::SlotTaken.into()),
     }
@@ -303,10 +336,15 @@ fn taken(
         let mut taken_by = Vec::new();
         for other in read.overlapping(occupation, except)? {
             let resources = resources(occupation, &other.doc);
-            taken_by.push(TakenBy { resources, item: item(read, &office, &other, published)? });
+            taken_by.push(TakenBy {
+                resources,
+                item: item(read, &office, &other, published)?,
+            });
         }
         let mut others = occupation.clone();
-        others.resources.retain(|resource| resource.kind != ResourceKind::Room || wanted.text("when", "room").is_some());
+        others
+            .resources
+            .retain(|resource| resource.kind != ResourceKind::Room || wanted.text("when", "room").is_some());
         let slots = slots::nearest(read, &others, zone_of(wanted, &office), office.now)?;
         Ok(BookOutcome::SlotTaken { taken_by, slots })
     })
@@ -314,7 +352,9 @@ fn taken(
 
 /// What an occupation and another appointment both take.
 pub(crate) fn resources(occupation: &Occupation, other: &Document) -> Vec<Resource> {
-    let Some(theirs) = appointments::occupation_if_active(other) else { return Vec::new() };
+    let Some(theirs) = appointments::occupation_if_active(other) else {
+        return Vec::new();
+    };
     let mut kinds: Vec<ResourceKind> = occupation
         .resources
         .iter()

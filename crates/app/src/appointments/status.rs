@@ -20,7 +20,10 @@ impl App {
     /// # Errors
     /// `transition_refused`, `slot_taken` when a cancelled appointment is taken up again and its time is not free any more, `not_found`.
     pub fn set_status(&self, request: SetStatus) -> Result<AppointmentDetail, AppError> {
-        answer("set_status", self.core.login().and_then(|login| set(&self.core, &login, &request)))
+        answer(
+            "set_status",
+            self.core.login().and_then(|login| set(&self.core, &login, &request)),
+        )
     }
 }
 
@@ -33,7 +36,12 @@ fn set(core: &Core, login: &Login, request: &SetStatus) -> Result<AppointmentDet
             return Err(ErrorCode::TransitionRefused.into());
         }
         let mut unit = json!({"state": wanted.as_str(), "by": login.user, "at": tx.at()});
-        if let Some(reason) = request.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty()) {
+        if let Some(reason) = request
+            .reason
+            .as_deref()
+            .map(str::trim)
+            .filter(|reason| !reason.is_empty())
+        {
             unit["reason"] = Value::from(reason);
         }
         if wanted.occupies() && !appointments::status(&present.doc).occupies() {
@@ -56,7 +64,9 @@ fn by_policy(wanted: Domain, doc: &Document, now: Millis) -> Domain {
 }
 
 fn is_late(doc: &Document, now: Millis) -> bool {
-    let hours = doc.integer("booked", "late_cancel_hours").unwrap_or(crate::practice::LATE_CANCEL_HOURS);
+    let hours = doc
+        .integer("booked", "late_cancel_hours")
+        .unwrap_or(crate::practice::LATE_CANCEL_HOURS);
     cancellation_is_late(bounds(doc).0, hours.saturating_mul(Millis::HOUR), now)
 }
 
@@ -95,9 +105,18 @@ mod tests {
     fn a_cancellation_is_late_by_the_policy_in_force_when_it_was_booked() {
         let doc = booked("scheduled");
         let boundary = START - 24 * Millis::HOUR;
-        assert_eq!(by_policy(Domain::LateCancelled, &doc, Millis(boundary)), Domain::CancelledByClient);
-        assert_eq!(by_policy(Domain::CancelledByClient, &doc, Millis(boundary + 1)), Domain::LateCancelled);
-        assert_eq!(by_policy(Domain::CancelledByTherapist, &doc, Millis(START)), Domain::CancelledByTherapist);
+        assert_eq!(
+            by_policy(Domain::LateCancelled, &doc, Millis(boundary)),
+            Domain::CancelledByClient
+        );
+        assert_eq!(
+            by_policy(Domain::CancelledByClient, &doc, Millis(boundary + 1)),
+            Domain::LateCancelled
+        );
+        assert_eq!(
+            by_policy(Domain::CancelledByTherapist, &doc, Millis(START)),
+            Domain::CancelledByTherapist
+        );
     }
 
     #[test]

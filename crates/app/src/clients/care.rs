@@ -20,7 +20,10 @@ impl App {
     /// # Errors
     /// `forbidden`, `not_found`, `invalid_fields`.
     pub fn grant_care(&self, request: GrantCare) -> Result<ClientRecord, AppError> {
-        answer("grant_care", self.core.login().and_then(|login| grant(&self.core, &login, &request)))
+        answer(
+            "grant_care",
+            self.core.login().and_then(|login| grant(&self.core, &login, &request)),
+        )
     }
 }
 
@@ -54,7 +57,10 @@ pub(crate) fn create(tx: &mut WriteTx<'_>, client: ClientId, therapist: UserId) 
 
 /// Whether this login may say who treats a client.
 pub(crate) fn may_grant(read: &ReadTx<'_>, login: &Login, client: ClientId) -> Result<bool, Fault> {
-    let own = read.get(&EntityKey::new("care_relationship", care_relationship_id(client, login.user)))?;
+    let own = read.get(&EntityKey::new(
+        "care_relationship",
+        care_relationship_id(client, login.user),
+    ))?;
     let active = own.is_some_and(|own| own.doc.text("status", "state") == Some("active"));
     Ok(login.admin || (login.role.is_clinical() && active))
 }

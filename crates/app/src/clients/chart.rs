@@ -19,7 +19,10 @@ impl App {
     /// # Errors
     /// `forbidden` for everyone who does not treat her; `invalid_fields`.
     pub fn save_chart(&self, request: SaveChart) -> Result<ClientRecord, AppError> {
-        answer("save_chart", self.core.login().and_then(|login| save(&self.core, &login, &request)))
+        answer(
+            "save_chart",
+            self.core.login().and_then(|login| save(&self.core, &login, &request)),
+        )
     }
 }
 
@@ -31,7 +34,9 @@ fn save(core: &Core, login: &Login, request: &SaveChart) -> Result<ClientRecord,
         check.line(&format!("allergies.{index}"), allergy);
     }
     check.done()?;
-    let today = login.office.read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.today().to_string()))?;
+    let today = login
+        .office
+        .read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.today().to_string()))?;
     let key = chart_key(client);
     core.write_clinical(login, "chart.save", |tx| {
         let present = match tx.get(&key)? {
@@ -47,20 +52,30 @@ fn save(core: &Core, login: &Login, request: &SaveChart) -> Result<ClientRecord,
         if let Some(plan) = &request.safety_plan {
             tx.overlay_unit(&key, "safety_plan", json!({"text": plan.trim()}))?;
         }
-        let Some(wanted) = &request.allergies else { return Ok(()) };
+        let Some(wanted) = &request.allergies else {
+            return Ok(());
+        };
         // Asked and none is another statement than never asked.
         tx.overlay_unit(&key, "intake", json!({"allergies_asked": true}))?;
         let mut kept = Vec::new();
         for substance in wanted.iter().map(|substance| substance.trim()) {
             // Two computers that note the same substance note one allergy.
             let element = EntityId::derived(&["allergy", &client.to_string(), &fold(substance)]).to_string();
-            let known = present.unit("allergies").and_then(|allergies| allergies.get(&element)).cloned();
+            let known = present
+                .unit("allergies")
+                .and_then(|allergies| allergies.get(&element))
+                .cloned();
             if known.is_none() {
                 tx.add_element(&key, "allergies", &element, json!({"substance": substance}))?;
             }
             kept.push(element);
         }
-        for element in present.unit("allergies").and_then(Value::as_object).into_iter().flat_map(|all| all.keys()) {
+        for element in present
+            .unit("allergies")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|all| all.keys())
+        {
             if !kept.contains(element) {
                 tx.remove_element(&key, "allergies", element)?;
             }

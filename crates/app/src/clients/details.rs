@@ -11,8 +11,16 @@ use crate::views::header::{permission, permission_name};
 /// The details as they are edited.
 pub(crate) fn read(doc: &Document) -> ClientDetails {
     let text = |unit: &str, member: &str| doc.text(unit, member).unwrap_or_default().to_owned();
-    let lines = doc.unit("address").and_then(|address| address.get("lines")).and_then(Value::as_array);
-    let line = |position: usize| lines.and_then(|lines| lines.get(position)?.as_str()).unwrap_or_default().to_owned();
+    let lines = doc
+        .unit("address")
+        .and_then(|address| address.get("lines"))
+        .and_then(Value::as_array);
+    let line = |position: usize| {
+        lines
+            .and_then(|lines| lines.get(position)?.as_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
     ClientDetails {
         name: ClientName {
             family: text("name", "family"),
@@ -20,7 +28,10 @@ pub(crate) fn read(doc: &Document) -> ClientDetails {
             preferred: text("name", "preferred"),
             romanised: text("name", "romanised"),
         },
-        birth_date: doc.text("birth", "date").filter(|date| !date.is_empty()).map(str::to_owned),
+        birth_date: doc
+            .text("birth", "date")
+            .filter(|date| !date.is_empty())
+            .map(str::to_owned),
         pronouns: text("pronouns", "value"),
         phone: text("phone", "raw"),
         other_phone: text("other_phone", "raw"),
@@ -63,7 +74,12 @@ pub(crate) fn check(patch: &ClientPatch, prefix: &str, today: chrono::NaiveDate)
         if name.family.trim().is_empty() && name.given.trim().is_empty() {
             check.problem(&at("name.family"), crate::dto::FieldProblem::Required);
         }
-        for (member, text) in [("family", &name.family), ("given", &name.given), ("preferred", &name.preferred), ("romanised", &name.romanised)] {
+        for (member, text) in [
+            ("family", &name.family),
+            ("given", &name.given),
+            ("preferred", &name.preferred),
+            ("romanised", &name.romanised),
+        ] {
             check.short(&at(&format!("name.{member}")), text);
         }
     }
@@ -73,7 +89,12 @@ pub(crate) fn check(patch: &ClientPatch, prefix: &str, today: chrono::NaiveDate)
             check.problem(&at("birthDate"), crate::dto::FieldProblem::InTheFuture);
         }
     }
-    let lines = [("pronouns", &patch.pronouns), ("phone", &patch.phone), ("otherPhone", &patch.other_phone), ("email", &patch.email)];
+    let lines = [
+        ("pronouns", &patch.pronouns),
+        ("phone", &patch.phone),
+        ("otherPhone", &patch.other_phone),
+        ("email", &patch.email),
+    ];
     for (member, text) in lines {
         check.short(&at(member), text.as_deref().unwrap_or_default());
     }
@@ -126,8 +147,12 @@ pub(crate) fn units(patch: &ClientPatch, present: &Document, plan: Option<Number
         put("address", address_unit(address));
     }
     if patch.voicemail.is_some() || patch.sms.is_some() {
-        let value = |given: Option<Permission>, member| permission_name(given.unwrap_or_else(|| permission(present, member)));
-        put("contact_permission", json!({"voicemail": value(patch.voicemail, "voicemail"), "sms": value(patch.sms, "sms")}));
+        let value =
+            |given: Option<Permission>, member| permission_name(given.unwrap_or_else(|| permission(present, member)));
+        put(
+            "contact_permission",
+            json!({"voicemail": value(patch.voicemail, "voicemail"), "sms": value(patch.sms, "sms")}),
+        );
     }
     if let Some(alert) = &patch.office_alert {
         put("alert", json!({"text": alert.trim()}));
@@ -214,6 +239,9 @@ mod tests {
         let units = units(&patch, &present, None);
         assert_eq!(units.keys().collect::<Vec<_>>(), ["contact_permission", "phone"]);
         assert_eq!(units["phone"]["future"], json!([1]));
-        assert_eq!(units["contact_permission"], json!({"voicemail": "allowed", "sms": "refused"}));
+        assert_eq!(
+            units["contact_permission"],
+            json!({"voicemail": "allowed", "sms": "refused"})
+        );
     }
 }

@@ -18,22 +18,33 @@ impl Likeness {
     /// Of the person about to be created.
     pub(crate) fn of_new(patch: &ClientPatch, plan: Option<NumberingPlan>) -> Self {
         let name = patch.name.as_ref();
-        let (family, given, romanised) =
-            name.map_or(("", "", ""), |name| (name.family.as_str(), name.given.as_str(), name.romanised.as_str()));
+        let (family, given, romanised) = name.map_or(("", "", ""), |name| {
+            (name.family.as_str(), name.given.as_str(), name.romanised.as_str())
+        });
         let typed = [patch.phone.as_deref(), patch.other_phone.as_deref()];
         Self {
             names: names(family, given, &[romanised]),
             parts: parts(family, given),
             birth: patch.birth_date.clone().unwrap_or_default(),
-            phones: typed.into_iter().flatten().filter_map(|typed| e164(typed, plan)).collect(),
+            phones: typed
+                .into_iter()
+                .flatten()
+                .filter_map(|typed| e164(typed, plan))
+                .collect(),
         }
     }
 
     fn of_known(doc: &Document) -> Self {
         let text = |unit, member| doc.text(unit, member).unwrap_or_default();
-        let phones = ["phone", "other_phone"].into_iter().filter_map(|unit| doc.text(unit, "e164").map(str::to_owned));
+        let phones = ["phone", "other_phone"]
+            .into_iter()
+            .filter_map(|unit| doc.text(unit, "e164").map(str::to_owned));
         Self {
-            names: names(text("name", "family"), text("name", "given"), &[text("name", "romanised")]),
+            names: names(
+                text("name", "family"),
+                text("name", "given"),
+                &[text("name", "romanised")],
+            ),
             parts: parts(text("name", "family"), text("name", "given")),
             birth: text("birth", "date").to_owned(),
             phones: phones.collect(),
@@ -47,11 +58,20 @@ impl Likeness {
         let birth = !self.birth.is_empty() && self.birth == other.birth;
         let part = self.parts.iter().any(|part| other.parts.contains(part));
         let phone = self.phones.iter().any(|phone| other.phones.contains(phone));
-        if !name && !phone && !(birth && part) {
+        let alike = name || phone || (birth && part);
+        if !alike {
             return Vec::new();
         }
-        let found = [(name, DuplicateReason::Name), (birth, DuplicateReason::BirthDate), (phone, DuplicateReason::Phone)];
-        found.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
+        let found = [
+            (name, DuplicateReason::Name),
+            (birth, DuplicateReason::BirthDate),
+            (phone, DuplicateReason::Phone),
+        ];
+        found
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, reason)| reason)
+            .collect()
     }
 }
 
@@ -64,7 +84,11 @@ fn names(family: &str, given: &str, others: &[&str]) -> Vec<String> {
 }
 
 fn parts(family: &str, given: &str) -> Vec<String> {
-    [family, given].into_iter().map(fold).filter(|part| !part.is_empty()).collect()
+    [family, given]
+        .into_iter()
+        .map(fold)
+        .filter(|part| !part.is_empty())
+        .collect()
 }
 
 #[cfg(test)]

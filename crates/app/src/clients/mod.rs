@@ -14,7 +14,7 @@ use crate::app::{App, Core};
 use crate::checks::{self, Checks};
 use crate::dto::{
     AppError, ById, ClientList, ClientPatch, ClientRecord, ClientRow, CreateClient, CreateClientOutcome, DuplicateHint,
-    ErrorCode, Relation, RelatedPerson, SaveRelatedPerson, SearchClients, UpdateClient,
+    ErrorCode, RelatedPerson, Relation, SaveRelatedPerson, SearchClients, UpdateClient,
 };
 use crate::fault::{Fault, answer};
 use crate::login::{Login, treated_by};
@@ -36,7 +36,10 @@ impl App {
     /// # Errors
     /// `locked`.
     pub fn search_clients(&self, request: SearchClients) -> Result<ClientList, AppError> {
-        answer("search_clients", self.core.login().and_then(|login| search(&self.core, &login, &request)))
+        answer(
+            "search_clients",
+            self.core.login().and_then(|login| search(&self.core, &login, &request)),
+        )
     }
 
     /// One client's record. The clinical part is there for a clinician who treats her, and its reading is logged.
@@ -44,7 +47,10 @@ impl App {
     /// # Errors
     /// `not_found`.
     pub fn client(&self, request: ById) -> Result<ClientRecord, AppError> {
-        let done = self.core.login().and_then(|login| record(&self.core, &login, checks::id(&request.id)?));
+        let done = self
+            .core
+            .login()
+            .and_then(|login| record(&self.core, &login, checks::id(&request.id)?));
         answer("client", done)
     }
 
@@ -53,7 +59,10 @@ impl App {
     /// # Errors
     /// `invalid_fields`.
     pub fn create_client(&self, request: CreateClient) -> Result<CreateClientOutcome, AppError> {
-        answer("create_client", self.core.login().and_then(|login| create(&self.core, &login, &request)))
+        answer(
+            "create_client",
+            self.core.login().and_then(|login| create(&self.core, &login, &request)),
+        )
     }
 
     /// Replaces the units that were changed.
@@ -61,7 +70,10 @@ impl App {
     /// # Errors
     /// `invalid_fields`, `not_found`.
     pub fn update_client(&self, request: UpdateClient) -> Result<ClientRecord, AppError> {
-        answer("update_client", self.core.login().and_then(|login| update(&self.core, &login, &request)))
+        answer(
+            "update_client",
+            self.core.login().and_then(|login| update(&self.core, &login, &request)),
+        )
     }
 
     /// Adds or changes a person around a client.
@@ -69,7 +81,12 @@ impl App {
     /// # Errors
     /// `invalid_fields`, `not_found`.
     pub fn save_related_person(&self, request: SaveRelatedPerson) -> Result<ClientRecord, AppError> {
-        answer("save_related_person", self.core.login().and_then(|login| save_related(&self.core, &login, &request)))
+        answer(
+            "save_related_person",
+            self.core
+                .login()
+                .and_then(|login| save_related(&self.core, &login, &request)),
+        )
     }
 }
 
@@ -79,8 +96,15 @@ fn search(core: &Core, login: &Login, request: &SearchClients) -> Result<ClientL
     login.office.read(|read| {
         let office = Office::read(read, core.now())?;
         let hits = read.search_clients(&request.query, limit)?;
-        let rows = hits.rows.iter().map(|entity| row(read, &office, entity, published)).collect::<Result<_, Fault>>()?;
-        Ok(ClientList { rows, total: u32::try_from(hits.total).unwrap_or(u32::MAX) })
+        let rows = hits
+            .rows
+            .iter()
+            .map(|entity| row(read, &office, entity, published))
+            .collect::<Result<_, Fault>>()?;
+        Ok(ClientList {
+            rows,
+            total: u32::try_from(hits.total).unwrap_or(u32::MAX),
+        })
     })
 }
 
@@ -88,10 +112,13 @@ fn search(core: &Core, login: &Login, request: &SearchClients) -> Result<ClientL
 fn row(read: &ReadTx<'_>, office: &Office, entity: &Entity, published: bool) -> Result<ClientRow, Fault> {
     let doc = &entity.doc;
     let id = ClientId::new(entity.key.id.uuid());
-    let birth_date = doc.text("birth", "date").filter(|date| !date.is_empty()).map(str::to_owned);
-    let age = birth_date.as_deref().and_then(|born| {
-        caseload_domain::time::age_in_years(caseload_domain::time::date(born).ok()?, office.today())
-    });
+    let birth_date = doc
+        .text("birth", "date")
+        .filter(|date| !date.is_empty())
+        .map(str::to_owned);
+    let age = birth_date
+        .as_deref()
+        .and_then(|born| caseload_domain::time::age_in_years(caseload_domain::time::date(born).ok()?, office.today()));
     let care = read.care_of_client(id)?;
     let therapist_names = care
         .iter()
@@ -99,10 +126,9 @@ fn row(read: &ReadTx<'_>, office: &Office, entity: &Entity, published: bool) -> 
         .filter_map(|care| care.doc.text("parties", "therapist"))
         .map(|therapist| office.staff_name(therapist))
         .collect();
-    let next = read
-        .appointments_of_client(id)?
-        .into_iter()
-        .rfind(|entity| caseload_domain::appointments::occupation(&entity.doc).is_some_and(|taken| taken.interval.start >= office.now));
+    let next = read.appointments_of_client(id)?.into_iter().rfind(|entity| {
+        caseload_domain::appointments::occupation(&entity.doc).is_some_and(|taken| taken.interval.start >= office.now)
+    });
     Ok(ClientRow {
         id: id.to_string(),
         number: doc.text("number", "value").map(str::to_owned),
@@ -111,7 +137,10 @@ fn row(read: &ReadTx<'_>, office: &Office, entity: &Entity, published: bool) -> 
         legal_name: legal_name(doc),
         birth_date,
         age,
-        phone: doc.text("phone", "raw").filter(|phone| !phone.is_empty()).map(str::to_owned),
+        phone: doc
+            .text("phone", "raw")
+            .filter(|phone| !phone.is_empty())
+            .map(str::to_owned),
         therapist_names,
         next_session: next.map(|entity| office.minute_of(crate::views::item::bounds(&entity.doc).0)),
         shared: shared(entity, published),
@@ -127,7 +156,11 @@ pub(crate) fn record(core: &Core, login: &Login, id: ClientId) -> Result<ClientR
         let treats = treated_by(read, login.user)?.contains(&id) && login.clinical().is_ok();
         let related = read.related_persons(id)?;
         let conflicts = read.conflicts_about(&entity.key)?;
-        let appointments: Vec<Entity> = read.appointments_of_client(id)?.into_iter().filter(|entity| !entity.deleted).collect();
+        let appointments: Vec<Entity> = read
+            .appointments_of_client(id)?
+            .into_iter()
+            .filter(|entity| !entity.deleted)
+            .collect();
         Ok::<_, Fault>(ClientRecord {
             id: id.to_string(),
             header: header(read, &office, &entity, published)?,
@@ -166,7 +199,10 @@ fn create(core: &Core, login: &Login, request: &CreateClient) -> Result<CreateCl
     let mut units = details::without_blanks(details::units(&patch, &caseload_domain::Document::default(), plan));
     units.insert("status".to_owned(), json!({"state": "active"}));
     let id = core.write_office(login, "client.create", |tx| {
-        units.insert("number".to_owned(), json!({"value": format_client_number(tx.next_client_number()?)}));
+        units.insert(
+            "number".to_owned(),
+            json!({"value": format_client_number(tx.next_client_number()?)}),
+        );
         let key = tx.create_new("client", caseload_domain::Document::new(units))?;
         let id = ClientId::new(key.id.uuid());
         if login.role.is_clinical() {
@@ -174,7 +210,9 @@ fn create(core: &Core, login: &Login, request: &CreateClient) -> Result<CreateCl
         }
         Ok(id)
     })?;
-    Ok(CreateClientOutcome::Created { client: Box::new(record(core, login, id)?) })
+    Ok(CreateClientOutcome::Created {
+        client: Box::new(record(core, login, id)?),
+    })
 }
 
 fn hints(core: &Core, login: &Login, new: &Likeness) -> Result<Vec<DuplicateHint>, Fault> {
@@ -185,7 +223,10 @@ fn hints(core: &Core, login: &Login, new: &Likeness) -> Result<Vec<DuplicateHint
         for entity in read.list("client")? {
             let reasons = new.reasons(&entity.doc);
             if !reasons.is_empty() {
-                hints.push(DuplicateHint { client: row(read, &office, &entity, published)?, reasons });
+                hints.push(DuplicateHint {
+                    client: row(read, &office, &entity, published)?,
+                    reasons,
+                });
             }
         }
         hints.sort_by_key(|hint| std::cmp::Reverse(hint.reasons.len()));
@@ -216,19 +257,28 @@ fn save_related(core: &Core, login: &Login, request: &SaveRelatedPerson) -> Resu
     check.short("phone", &request.phone);
     check.short("mayBeTold", &request.may_be_told);
     check.done()?;
-    let plan = login.office.read(|read| Ok::<_, Fault>(plan_of_zone(&Office::read(read, core.now())?.zone_name)))?;
+    let plan = login
+        .office
+        .read(|read| Ok::<_, Fault>(plan_of_zone(&Office::read(read, core.now())?.zone_name)))?;
     let name = json!({"display": request.name.trim()});
     let relation = json!({"kind": relation_name(request.relation), "may_be_told": request.may_be_told.trim()});
     let phone = details::phone_unit(&request.phone, plan);
     core.write_office(login, "related_person.save", |tx| {
         client(tx, id)?.ok_or(ErrorCode::NotFound)?;
         let Some(person) = &request.id else {
-            let units = document([("of", json!({"client": id})), ("name", name), ("relation", relation), ("phone", phone)]);
+            let units = document([
+                ("of", json!({"client": id})),
+                ("name", name),
+                ("relation", relation),
+                ("phone", phone),
+            ]);
             tx.create_new("related_person", units)?;
             return Ok(());
         };
         let key = EntityKey::new("related_person", checks::id::<EntityId>(person)?);
-        let present = tx.get(&key)?.filter(|person| person.doc.text("of", "client") == Some(&id.to_string()));
+        let present = tx
+            .get(&key)?
+            .filter(|person| person.doc.text("of", "client") == Some(&id.to_string()));
         present.ok_or(ErrorCode::NotFound)?;
         tx.overlay_unit(&key, "name", name)?;
         tx.overlay_unit(&key, "relation", relation)?;
@@ -267,12 +317,30 @@ const fn relation_name(relation: Relation) -> &'static str {
 /// The unit that a text typed by a person stands for, where one text is enough.
 pub(crate) fn unit_of_text(unit: &str, text: &str, zone: &str) -> Option<Value> {
     let patch = match unit {
-        "phone" => ClientPatch { phone: Some(text.to_owned()), ..ClientPatch::default() },
-        "other_phone" => ClientPatch { other_phone: Some(text.to_owned()), ..ClientPatch::default() },
-        "email" => ClientPatch { email: Some(text.to_owned()), ..ClientPatch::default() },
-        "pronouns" => ClientPatch { pronouns: Some(text.to_owned()), ..ClientPatch::default() },
-        "alert" => ClientPatch { office_alert: Some(text.to_owned()), ..ClientPatch::default() },
-        "birth" => ClientPatch { birth_date: Some(text.to_owned()), ..ClientPatch::default() },
+        "phone" => ClientPatch {
+            phone: Some(text.to_owned()),
+            ..ClientPatch::default()
+        },
+        "other_phone" => ClientPatch {
+            other_phone: Some(text.to_owned()),
+            ..ClientPatch::default()
+        },
+        "email" => ClientPatch {
+            email: Some(text.to_owned()),
+            ..ClientPatch::default()
+        },
+        "pronouns" => ClientPatch {
+            pronouns: Some(text.to_owned()),
+            ..ClientPatch::default()
+        },
+        "alert" => ClientPatch {
+            office_alert: Some(text.to_owned()),
+            ..ClientPatch::default()
+        },
+        "birth" => ClientPatch {
+            birth_date: Some(text.to_owned()),
+            ..ClientPatch::default()
+        },
         _ => return None,
     };
     details::units(&patch, &caseload_domain::Document::default(), plan_of_zone(zone)).remove(unit)

@@ -17,7 +17,12 @@ pub(super) struct Client {
 }
 
 const fn client(family: &'static str, given: &'static str, romanised: &'static str, born: &'static str) -> Client {
-    Client { family, given, romanised, born }
+    Client {
+        family,
+        given,
+        romanised,
+        born,
+    }
 }
 
 pub(super) const PRACTICE: &str = "Riverside Therapy 강변심리상담";
@@ -95,8 +100,16 @@ pub(super) const CLIENTS: [Client; 40] = [
 
 pub(super) const STREETS: [&str; 6] = ["마포대로", "독막로", "월드컵북로", "양화로", "서강로", "와우산로"];
 
-pub(super) const RELATIVES: [&str; 8] =
-    ["김영희", "Tom Ellis", "이정수", "Marta Novak", "박은경", "Karin Weber", "최성호", "Rosa Silva"];
+pub(super) const RELATIVES: [&str; 8] = [
+    "김영희",
+    "Tom Ellis",
+    "이정수",
+    "Marta Novak",
+    "박은경",
+    "Karin Weber",
+    "최성호",
+    "Rosa Silva",
+];
 
 /// Texts for a section of a note.
 pub(super) fn texts(section: &str) -> &'static [&'static str] {

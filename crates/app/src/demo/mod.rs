@@ -12,15 +12,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use caseload_domain::Role;
 use caseload_domain::time::{self, Millis};
-use chrono::{Days, NaiveDate, NaiveTime, Weekday};
+use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
 
 use crate::app::App;
 use crate::checks;
 use crate::dto::{
-    Address, AppError, AppointmentStatus, AutosaveNote, Book, BookOutcome, ById, ClientDetails, ClientName, ConfirmRecovery,
-    CreateClient, CreateClientOutcome, CreateNote, CreatePractice, ErrorCode, Modality, NoteSection, NoteTemplate, Permission,
-    PrescriptionLine, RecoveryGroup, Relation, RoomInput, SaveChart, SaveLocation, SavePrescription, SaveRelatedPerson,
-    SetStatus, Unlock,
+    Address, AppError, AppointmentStatus, AutosaveNote, Book, BookOutcome, ById, ClientDetails, ClientName,
+    ConfirmRecovery, CreateClient, CreateClientOutcome, CreateNote, CreatePractice, ErrorCode, Modality, NoteSection,
+    NoteTemplate, Permission, PrescriptionLine, RecoveryGroup, Relation, RoomInput, SaveChart, SaveLocation,
+    SavePrescription, SaveRelatedPerson, SetStatus, Unlock,
 };
 use crate::env::{Env, Sharing};
 use crate::unlock;
@@ -72,7 +72,12 @@ impl App {
             .sharing(Sharing::WhenAsked)
             .with_cheapest_derivation();
         let app = Self::open_with(profile, env)?;
-        let maker = Maker { app, clock, now, chance: Cell::new(seed) };
+        let maker = Maker {
+            app,
+            clock,
+            now,
+            chance: Cell::new(seed),
+        };
         maker.make()
     }
 }
@@ -109,7 +114,10 @@ impl Maker {
         let owner = self.begin()?;
         let (second, desk) = {
             let [_, second, desk] = &data::STAFF;
-            let add = |person: &data::Person, role| self.app.add_person_here(person.name, role, person.licence, person.passphrase);
+            let add = |person: &data::Person, role| {
+                self.app
+                    .add_person_here(person.name, role, person.licence, person.passphrase)
+            };
             (add(second, Role::Therapist)?, add(desk, Role::FrontDesk)?)
         };
         let rooms = self.furnish()?;
@@ -117,8 +125,20 @@ impl Maker {
         let last = data::CLIENTS.len() - data::WITHOUT_THERAPIST;
         let room = |index: usize| rooms.get(index).cloned().unwrap_or_default();
         let therapists = [
-            Practising { user: owner, room: room(0), passphrase: data::STAFF[0].passphrase, clients: 0..half, template: NoteTemplate::Soap },
-            Practising { user: second, room: room(1), passphrase: data::STAFF[1].passphrase, clients: half..last, template: NoteTemplate::Dap },
+            Practising {
+                user: owner,
+                room: room(0),
+                passphrase: data::STAFF[0].passphrase,
+                clients: 0..half,
+                template: NoteTemplate::Soap,
+            },
+            Practising {
+                user: second,
+                room: room(1),
+                passphrase: data::STAFF[1].passphrase,
+                clients: half..last,
+                template: NoteTemplate::Dap,
+            },
         ];
         let (mut appointments, mut notes) = (0, 0);
         for therapist in &therapists {
@@ -138,7 +158,11 @@ impl Maker {
         Ok(DemoReport {
             people: data::STAFF
                 .iter()
-                .map(|person| DemoPerson { name: person.name.to_owned(), role: person.role, passphrase: person.passphrase })
+                .map(|person| DemoPerson {
+                    name: person.name.to_owned(),
+                    role: person.role,
+                    passphrase: person.passphrase,
+                })
                 .collect(),
             clients: data::CLIENTS.len(),
             appointments,
@@ -159,8 +183,13 @@ impl Maker {
             passphrase: owner.passphrase.to_owned(),
             device_name: Some("Demo desktop".to_owned()),
         })?;
-        let group = |index: &u32| RecoveryGroup { index: *index, text: kit.groups[*index as usize].clone() };
-        let status = self.app.confirm_recovery(ConfirmRecovery { groups: kit.ask.iter().map(group).collect() })?;
+        let group = |index: &u32| RecoveryGroup {
+            index: *index,
+            text: kit.groups[*index as usize].clone(),
+        };
+        let status = self.app.confirm_recovery(ConfirmRecovery {
+            groups: kit.ask.iter().map(group).collect(),
+        })?;
         status.session.map(|session| session.user_id).ok_or_else(internal)
     }
 
@@ -173,15 +202,32 @@ impl Maker {
             name: location.name.clone(),
             address: data::ADDRESS.to_owned(),
             phone: data::PHONE.to_owned(),
-            rooms: rooms.iter().map(|name| RoomInput { id: None, name: (*name).to_owned() }).collect(),
+            rooms: rooms
+                .iter()
+                .map(|name| RoomInput {
+                    id: None,
+                    name: (*name).to_owned(),
+                })
+                .collect(),
         })?;
         let location = saved.locations.into_iter().next().ok_or_else(internal)?;
-        let id_of = |name: &&str| location.rooms.iter().find(|room| room.name == **name).map(|room| room.id.clone());
+        let id_of = |name: &&str| {
+            location
+                .rooms
+                .iter()
+                .find(|room| room.name == **name)
+                .map(|room| room.id.clone())
+        };
         Ok(rooms.iter().filter_map(id_of).collect())
     }
 
     fn unlock(&self, user: &str, passphrase: &str) -> Result<(), AppError> {
-        self.app.unlock(Unlock { user_id: user.to_owned(), passphrase: Some(passphrase.to_owned()) }).map(drop)
+        self.app
+            .unlock(Unlock {
+                user_id: user.to_owned(),
+                passphrase: Some(passphrase.to_owned()),
+            })
+            .map(drop)
     }
 
     fn client(&self, index: usize) -> Result<String, AppError> {
@@ -209,13 +255,22 @@ impl Maker {
             },
             voicemail: permission,
             sms: Permission::Allowed,
-            office_alert: if index % 13 == 4 { "Prefers to wait in the car".to_owned() } else { String::new() },
+            office_alert: if index % 13 == 4 {
+                "Prefers to wait in the car".to_owned()
+            } else {
+                String::new()
+            },
         };
-        let CreateClientOutcome::Created { client } = self.app.create_client(CreateClient { details, force: true })? else {
+        let CreateClientOutcome::Created { client } = self.app.create_client(CreateClient { details, force: true })?
+        else {
             return Err(internal());
         };
-        let relation = if client.header.minor { Relation::Guardian } else { Relation::EmergencyContact };
-        if client.header.minor || index % 3 == 0 {
+        let relation = if client.header.minor {
+            Relation::Guardian
+        } else {
+            Relation::EmergencyContact
+        };
+        if client.header.minor || index.is_multiple_of(3) {
             self.app.save_related_person(SaveRelatedPerson {
                 client_id: client.id.clone(),
                 id: None,
@@ -234,9 +289,12 @@ impl Maker {
         for (position, index) in therapist.clients.clone().enumerate() {
             let client = self.client(index)?;
             self.chart(index, position, &client)?;
-            let (weekday, hour) = (position % 5, [9, 10, 11, 14, 15, 16, 17][position / 5 % 7]);
+            let (weekday, hour) = (
+                self.working_days()[position % 5],
+                [9, 10, 11, 14, 15, 16, 17][position / 5 % 7],
+            );
             for week in 0..2 * WEEKS {
-                let day = first_day + Days::new(7 * week + u64::try_from(weekday).unwrap_or_default());
+                let day = first_day + Days::new(7 * week + weekday);
                 let outcome = self.app.book(Book {
                     client_ids: vec![client.clone()],
                     therapist_id: therapist.user.clone(),
@@ -245,12 +303,23 @@ impl Maker {
                     date: day.to_string(),
                     start_time: format!("{hour:02}:00"),
                     duration_minutes: 50,
-                    modality: if self.draw(8) == 0 { Modality::Video } else { Modality::InPerson },
+                    modality: if self.draw(8) == 0 {
+                        Modality::Video
+                    } else {
+                        Modality::InPerson
+                    },
                     override_reason: None,
                 })?;
-                let BookOutcome::Booked { appointment } = outcome else { return Err(internal()) };
+                let BookOutcome::Booked { appointment } = outcome else {
+                    return Err(internal());
+                };
                 let end = self.instant(day, &appointment.item.end_time)?;
-                booked.push(Booked { id: appointment.item.id, client: client.clone(), day, end });
+                booked.push(Booked {
+                    id: appointment.item.id,
+                    client: client.clone(),
+                    day,
+                    end,
+                });
             }
         }
         Ok(booked)
@@ -261,7 +330,13 @@ impl Maker {
         let mut notes = 0;
         for (number, session) in booked.iter().enumerate().filter(|(_, session)| session.end <= self.now) {
             self.clock.store(session.end.0, Ordering::Relaxed);
-            let set = |status| self.app.set_status(SetStatus { id: session.id.clone(), status, reason: None });
+            let set = |status| {
+                self.app.set_status(SetStatus {
+                    id: session.id.clone(),
+                    status,
+                    reason: None,
+                })
+            };
             match self.draw(14) {
                 0 => {
                     set(AppointmentStatus::NoShow)?;
@@ -285,7 +360,11 @@ impl Maker {
             })?;
             let sections = self.sections(&note.sections, number);
             let id = note.summary.id;
-            self.app.autosave_note(AutosaveNote { id: id.clone(), template: therapist.template, sections })?;
+            self.app.autosave_note(AutosaveNote {
+                id: id.clone(),
+                template: therapist.template,
+                sections,
+            })?;
             notes += 1;
             if age > ALL_SIGNED || self.draw(2) == 0 {
                 self.app.sign_note(ById { id })?;
@@ -298,7 +377,10 @@ impl Maker {
     fn sections(&self, empty: &[NoteSection], number: usize) -> Vec<NoteSection> {
         let with_text = |section: &NoteSection, pick: usize| {
             let texts = data::texts(&section.key);
-            NoteSection { key: section.key.clone(), text: texts[(number + pick) % texts.len()].to_owned() }
+            NoteSection {
+                key: section.key.clone(),
+                text: texts[(number + pick) % texts.len()].to_owned(),
+            }
         };
         let pick = self.draw(5);
         empty.iter().map(|section| with_text(section, pick)).collect()
@@ -306,11 +388,19 @@ impl Maker {
 
     /// A chart for some, a prescription for fewer.
     fn chart(&self, index: usize, position: usize, client: &str) -> Result<(), AppError> {
-        if position % 4 == 0 {
+        if position.is_multiple_of(4) {
             self.app.save_chart(SaveChart {
                 client_id: client.to_owned(),
-                allergies: Some(if position % 8 == 0 { vec!["Penicillin".to_owned()] } else { Vec::new() }),
-                risk: Some(if position % 12 == 0 { crate::dto::RiskLevel::Moderate } else { crate::dto::RiskLevel::Low }),
+                allergies: Some(if position.is_multiple_of(8) {
+                    vec!["Penicillin".to_owned()]
+                } else {
+                    Vec::new()
+                }),
+                risk: Some(if position.is_multiple_of(12) {
+                    crate::dto::RiskLevel::Moderate
+                } else {
+                    crate::dto::RiskLevel::Low
+                }),
                 safety_plan: None,
             })?;
         }
@@ -339,7 +429,11 @@ impl Maker {
 
     /// The next number of a sequence that only the seed decides, below `sides`.
     fn draw(&self, sides: usize) -> usize {
-        let next = self.chance.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let next = self
+            .chance
+            .get()
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         self.chance.set(next);
         (next >> 33) as usize % sides
     }
@@ -347,6 +441,12 @@ impl Maker {
     fn today(&self) -> NaiveDate {
         let zone = time::zone(ZONE).unwrap_or(chrono_tz::UTC);
         crate::views::office::wall_in(self.now, zone).date()
+    }
+
+    /// Monday to Friday; on a weekend its day instead of Friday, so that there is always something to see today.
+    fn working_days(&self) -> [u64; 5] {
+        let today = u64::from(self.today().weekday().num_days_from_monday());
+        [0, 1, 2, 3, today.max(4)]
     }
 
     fn instant(&self, day: NaiveDate, at: &str) -> Result<Millis, AppError> {
@@ -371,5 +471,9 @@ fn monday(day: NaiveDate) -> NaiveDate {
 
 /// The demonstration's own data are refused only by a fault of the program.
 fn internal() -> AppError {
-    AppError { code: ErrorCode::Internal, fields: Vec::new(), retry: false }
+    AppError {
+        code: ErrorCode::Internal,
+        fields: Vec::new(),
+        retry: false,
+    }
 }

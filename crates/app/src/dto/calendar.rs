@@ -205,9 +205,14 @@ pub struct MoveAppointment {
 #[derive(Clone, Serialize, Type)]
 #[serde(tag = "outcome", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum BookOutcome {
-    Booked { appointment: Box<AppointmentDetail> },
+    Booked {
+        appointment: Box<AppointmentDetail>,
+    },
     /// Nothing was changed. Ask again with a reason, or take one of the slots.
-    SlotTaken { taken_by: Vec<TakenBy>, slots: Vec<Slot> },
+    SlotTaken {
+        taken_by: Vec<TakenBy>,
+        slots: Vec<Slot>,
+    },
 }
 
 /// What of an appointment is taken twice.

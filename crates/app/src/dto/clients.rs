@@ -229,9 +229,13 @@ pub struct CreateClient {
 #[derive(Clone, Serialize, Type)]
 #[serde(tag = "outcome", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum CreateClientOutcome {
-    Created { client: Box<ClientRecord> },
+    Created {
+        client: Box<ClientRecord>,
+    },
     /// Nothing was created.
-    LooksLike { duplicates: Vec<DuplicateHint> },
+    LooksLike {
+        duplicates: Vec<DuplicateHint>,
+    },
 }
 
 /// What matched.

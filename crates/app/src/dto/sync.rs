@@ -170,9 +170,17 @@ pub enum ClashChoice {
     KeepA,
     /// a is cancelled and b placed.
     KeepB,
-    MoveA { date: String, start_time: String },
-    MoveB { date: String, start_time: String },
-    KeepBoth { reason: String },
+    MoveA {
+        date: String,
+        start_time: String,
+    },
+    MoveB {
+        date: String,
+        start_time: String,
+    },
+    KeepBoth {
+        reason: String,
+    },
     Place,
 }
 

@@ -32,7 +32,12 @@ impl App {
     /// # Errors
     /// `forbidden` for everyone who may not read them.
     pub fn notes(&self, request: NotesRequest) -> Result<Vec<NoteSummary>, AppError> {
-        answer("notes", self.core.login().and_then(|login| views::list(&self.core, &login, &request)))
+        answer(
+            "notes",
+            self.core
+                .login()
+                .and_then(|login| views::list(&self.core, &login, &request)),
+        )
     }
 
     /// One note with its text.
@@ -40,7 +45,10 @@ impl App {
     /// # Errors
     /// `forbidden`, `not_found`.
     pub fn note(&self, request: ById) -> Result<Note, AppError> {
-        let done = self.core.login().and_then(|login| views::note(&self.core, &login, checks::id(&request.id)?));
+        let done = self
+            .core
+            .login()
+            .and_then(|login| views::note(&self.core, &login, checks::id(&request.id)?));
         answer("note", done)
     }
 
@@ -49,7 +57,10 @@ impl App {
     /// # Errors
     /// `forbidden`, `invalid_fields`.
     pub fn create_note(&self, request: CreateNote) -> Result<Note, AppError> {
-        answer("create_note", self.core.login().and_then(|login| create(&self.core, &login, &request)))
+        answer(
+            "create_note",
+            self.core.login().and_then(|login| create(&self.core, &login, &request)),
+        )
     }
 
     /// Keeps the draft as it stands. It is on the disk when this returns.
@@ -57,7 +68,12 @@ impl App {
     /// # Errors
     /// `immutable` once it is signed, `forbidden` for another author's draft, `invalid_fields`.
     pub fn autosave_note(&self, request: AutosaveNote) -> Result<NoteSaved, AppError> {
-        answer("autosave_note", self.core.login().and_then(|login| autosave(&self.core, &login, &request)))
+        answer(
+            "autosave_note",
+            self.core
+                .login()
+                .and_then(|login| autosave(&self.core, &login, &request)),
+        )
     }
 
     /// Signs a draft: from now on it never changes. The session is completed with it, and the appointment documented.
@@ -104,7 +120,10 @@ impl App {
     /// # Errors
     /// `not_found`, `forbidden`, `incomplete` for a draft.
     pub fn verify_note(&self, request: ById) -> Result<NoteVerification, AppError> {
-        let done = self.core.login().and_then(|login| signing::verify(&self.core, &login, checks::id(&request.id)?));
+        let done = self
+            .core
+            .login()
+            .and_then(|login| signing::verify(&self.core, &login, checks::id(&request.id)?));
         answer("verify_note", done)
     }
 
@@ -113,7 +132,10 @@ impl App {
     /// # Errors
     /// As [`App::verify_note`].
     pub fn export_note(&self, request: ById) -> Result<crate::ExportedNote, AppError> {
-        let done = self.core.login().and_then(|login| signing::export(&self.core, &login, checks::id(&request.id)?));
+        let done = self
+            .core
+            .login()
+            .and_then(|login| signing::export(&self.core, &login, checks::id(&request.id)?));
         answer("export_note", done)
     }
 }
@@ -131,18 +153,27 @@ pub(crate) fn readable(login: &Login, id: EntityId) -> Result<(Entity, ClientId)
 }
 
 fn existing(read: &ReadTx<'_>, id: EntityId) -> Result<Entity, Fault> {
-    read.get(&key(id))?.filter(|entity| !entity.deleted).ok_or(Fault::Rule(ErrorCode::NotFound))
+    read.get(&key(id))?
+        .filter(|entity| !entity.deleted)
+        .ok_or(Fault::Rule(ErrorCode::NotFound))
 }
 
 fn client_of(entity: &Entity) -> Result<ClientId, Fault> {
-    let client = entity.doc.text("subject", "client").and_then(|client| client.parse().ok());
+    let client = entity
+        .doc
+        .text("subject", "client")
+        .and_then(|client| client.parse().ok());
     client.ok_or(Fault::Rule(ErrorCode::NotFound))
 }
 
 /// Only its author changes a note, and only while it is a draft.
 fn require_own_draft(login: &Login, entity: &Entity) -> Result<(), Fault> {
     require_author(login, entity)?;
-    if state(&entity.doc, "state") == "draft" { Ok(()) } else { Err(ErrorCode::Immutable.into()) }
+    if state(&entity.doc, "state") == "draft" {
+        Ok(())
+    } else {
+        Err(ErrorCode::Immutable.into())
+    }
 }
 
 fn require_author(login: &Login, entity: &Entity) -> Result<(), Fault> {
@@ -153,7 +184,11 @@ fn require_author(login: &Login, entity: &Entity) -> Result<(), Fault> {
 fn create(core: &Core, login: &Login, request: &CreateNote) -> Result<Note, Fault> {
     let client: ClientId = checks::id(&request.client_id)?;
     login.require_care(client)?;
-    let appointment = request.appointment_id.as_deref().map(|id| checks::reference::<EntityId>("appointmentId", id)).transpose()?;
+    let appointment = request
+        .appointment_id
+        .as_deref()
+        .map(|id| checks::reference::<EntityId>("appointmentId", id))
+        .transpose()?;
     let occasion = match appointment {
         None => None,
         Some(appointment) => Some(occasion(login, appointment, client)?),
@@ -192,7 +227,10 @@ fn session_id(appointment: EntityId, client: ClientId) -> EntityId {
 fn occasion(login: &Login, appointment: EntityId, client: ClientId) -> Result<Value, Fault> {
     login.office.read(|read| {
         let unknown = || Fault::field("appointmentId", FieldProblem::UnknownReference);
-        let entity = read.get(&crate::appointments::key(appointment))?.filter(|entity| !entity.deleted).ok_or_else(unknown)?;
+        let entity = read
+            .get(&crate::appointments::key(appointment))?
+            .filter(|entity| !entity.deleted)
+            .ok_or_else(unknown)?;
         if !client_ids(&entity.doc).contains(&client) {
             return Err(unknown());
         }
@@ -205,7 +243,10 @@ fn autosave(core: &Core, login: &Login, request: &AutosaveNote) -> Result<NoteSa
     let mut check = checks::Checks::default();
     for (index, section) in request.sections.iter().enumerate() {
         let is_name = !section.key.is_empty() && section.key.len() <= 40;
-        let is_plain = section.key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_plain = section
+            .key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         if !is_name || !is_plain {
             check.problem(&format!("sections.{index}.key"), FieldProblem::Malformed);
         }
@@ -226,7 +267,10 @@ fn autosave(core: &Core, login: &Login, request: &AutosaveNote) -> Result<NoteSa
         Ok(())
     })?;
     let entity = login.clinical()?.read(|read| existing(read, id))?;
-    Ok(NoteSaved { saved_at: Instant(core.now().0), shared: crate::views::office::shared(&entity, login.published()?) })
+    Ok(NoteSaved {
+        saved_at: Instant(core.now().0),
+        shared: crate::views::office::shared(&entity, login.published()?),
+    })
 }
 
 fn sections_unit(sections: &[NoteSection]) -> Map<String, Value> {
@@ -249,10 +293,20 @@ fn sign(core: &Core, login: &Login, id: EntityId) -> Result<(), Fault> {
         }
         let signature = signature_unit(login, &entity.key, &entity.doc, statement)?;
         let signed = json!({"state": "signed", "by": login.user, "at": tx.at()});
-        tx.patch(&entity.key, Map::from_iter([("signature".to_owned(), signature), ("state".to_owned(), signed)]))?;
-        if let Some(session) = entity.doc.text("subject", "session").and_then(|session| session.parse().ok()) {
+        tx.patch(
+            &entity.key,
+            Map::from_iter([("signature".to_owned(), signature), ("state".to_owned(), signed)]),
+        )?;
+        if let Some(session) = entity
+            .doc
+            .text("subject", "session")
+            .and_then(|session| session.parse().ok())
+        {
             let session = EntityKey::new("session", session);
-            if tx.get(&session)?.is_some_and(|session| state(&session.doc, "state") == "open") {
+            if tx
+                .get(&session)?
+                .is_some_and(|session| state(&session.doc, "state") == "open")
+            {
                 tx.overlay_unit(&session, "state", json!({"state": "completed"}))?;
             }
         }
@@ -276,26 +330,39 @@ fn steps(core: &Core, login: &Login, id: EntityId) -> Result<Vec<Step>, Fault> {
         return Ok(Vec::new());
     };
     let key = crate::appointments::key(appointment);
-    let Some(found) = login.office.read(|read| read.get(&key))? else { return Ok(Vec::new()) };
+    let Some(found) = login.office.read(|read| read.get(&key))? else {
+        return Ok(Vec::new());
+    };
     let mut steps = Vec::new();
     if found.doc.unit("documented").is_none() {
         let units = Map::from_iter([("documented".to_owned(), json!({"at": core.now()}))]);
-        steps.push(Step { key: key.clone(), units });
+        steps.push(Step {
+            key: key.clone(),
+            units,
+        });
     }
     let present = status(&found.doc);
     let has_begun = bounds(&found.doc).0 <= core.now();
     if has_begun && present.next().contains(&AppointmentStatus::Completed.as_str()) && present.occupies() {
         let completed = json!({"state": "completed", "by": login.user, "at": core.now()});
-        steps.push(Step { key, units: Map::from_iter([("status".to_owned(), completed)]) });
+        steps.push(Step {
+            key,
+            units: Map::from_iter([("status".to_owned(), completed)]),
+        });
     }
     Ok(steps)
 }
 
 fn has_text(entity: &Entity) -> bool {
-    let sections = entity.doc.unit("body").and_then(|body| body.get("sections")).and_then(Value::as_object);
-    sections.into_iter().flat_map(|sections| sections.values()).any(|text| {
-        text.as_str().is_some_and(|text| !text.trim().is_empty())
-    })
+    let sections = entity
+        .doc
+        .unit("body")
+        .and_then(|body| body.get("sections"))
+        .and_then(Value::as_object);
+    sections
+        .into_iter()
+        .flat_map(|sections| sections.values())
+        .any(|text| text.as_str().is_some_and(|text| !text.trim().is_empty()))
 }
 
 fn addend(core: &Core, login: &Login, note: EntityId, text: &str) -> Result<(), Fault> {
@@ -314,7 +381,10 @@ fn addend(core: &Core, login: &Login, note: EntityId, text: &str) -> Result<(), 
     core.write_clinical(login, "note.addend", |tx| {
         let key = EntityKey::new("addendum", tx.new_id());
         let mut addendum = document([
-            ("salt", Value::from(caseload_protocol::checksum::hex(&tx.random::<16>()))),
+            (
+                "salt",
+                Value::from(caseload_protocol::checksum::hex(&tx.random::<16>())),
+            ),
             ("subject", json!({"client": client, "note": note, "author": login.user})),
             ("body", json!({"text": text})),
         ]);
@@ -331,7 +401,10 @@ fn mark_in_error(core: &Core, login: &Login, id: EntityId, reason: &str) -> Resu
     core.write_clinical(login, "note.entered_in_error", |tx| {
         let mark = json!({"reason": reason, "by": login.user, "at": tx.at()});
         let state = json!({"state": "entered_in_error", "by": login.user, "at": tx.at()});
-        Ok(tx.patch(&key(id), Map::from_iter([("error_mark".to_owned(), mark), ("state".to_owned(), state)]))?)
+        Ok(tx.patch(
+            &key(id),
+            Map::from_iter([("error_mark".to_owned(), mark), ("state".to_owned(), state)]),
+        )?)
     })
 }
 

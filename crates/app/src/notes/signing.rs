@@ -42,7 +42,12 @@ impl Statement {
 }
 
 /// The unit `signature` over `document`: the statement, the hash of the canonical bytes and the signature over them.
-pub(crate) fn signature_unit(login: &Login, key: &EntityKey, document: &Document, statement: Statement) -> Result<Value, Fault> {
+pub(crate) fn signature_unit(
+    login: &Login,
+    key: &EntityKey,
+    document: &Document,
+    statement: Statement,
+) -> Result<Value, Fault> {
     let Statement(mut unit) = statement;
     if let Some(occasion) = document.unit("occasion") {
         unit["session"] = occasion.clone();
@@ -54,7 +59,11 @@ pub(crate) fn signature_unit(login: &Login, key: &EntityKey, document: &Document
 }
 
 fn require_signed(entity: &Entity) -> Result<(), Fault> {
-    if state(&entity.doc, "state") == "draft" { Err(ErrorCode::Incomplete.into()) } else { Ok(()) }
+    if state(&entity.doc, "state") == "draft" {
+        Err(ErrorCode::Incomplete.into())
+    } else {
+        Ok(())
+    }
 }
 
 pub(crate) fn verify(core: &Core, login: &Login, id: EntityId) -> Result<NoteVerification, Fault> {
@@ -78,20 +87,27 @@ fn verification(verdict: &Verdict) -> NoteVerification {
 }
 
 fn record(entity: &Entity) -> Record {
-    Record { key: entity.key.clone(), document: entity.doc.clone() }
+    Record {
+        key: entity.key.clone(),
+        document: entity.doc.clone(),
+    }
 }
 
 /// The certificate chains of everybody who signed one of `entities`.
 fn chains(login: &Login, entities: &[&Entity]) -> Result<Vec<Value>, Fault> {
-    let mut authors: Vec<UserId> =
-        entities.iter().filter_map(|entity| entity.doc.text("signature", "author")?.parse().ok()).collect();
+    let mut authors: Vec<UserId> = entities
+        .iter()
+        .filter_map(|entity| entity.doc.text("signature", "author")?.parse().ok())
+        .collect();
     authors.sort_unstable();
     authors.dedup();
     login.office.read(|read| {
         let mut chains = Vec::new();
         for author in authors {
             let certificates = read.certificates_of(author)?;
-            let units = certificates.iter().filter_map(|certificate| certificate.doc.unit("chain"));
+            let units = certificates
+                .iter()
+                .filter_map(|certificate| certificate.doc.unit("chain"));
             chains.extend(units.filter(|chain| chain_of(chain).is_some()).cloned());
         }
         Ok(chains)
@@ -104,8 +120,9 @@ pub(crate) fn export(core: &Core, login: &Login, id: EntityId) -> Result<Exporte
     login.note_reading(core.now(), "note.export", std::slice::from_ref(&entity.key))?;
     let addenda = login.clinical()?.read(|read| read.addenda_of(id))?;
     let signed: Vec<&Entity> = std::iter::once(&entity).chain(&addenda).collect();
-    let practice_name =
-        login.office.read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.practice_name))?;
+    let practice_name = login
+        .office
+        .read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.practice_name))?;
     Ok(ExportedNote {
         format: ExportedNote::FORMAT.to_owned(),
         practice: login.practice,

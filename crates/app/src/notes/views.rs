@@ -12,7 +12,8 @@ use super::{client_of, readable, section_names, template};
 use crate::app::Core;
 use crate::checks;
 use crate::dto::{
-    Addendum, EnteredInError, ErrorCode, Instant, Note, NoteSection, NoteSignature, NoteState, NoteSummary, NotesRequest,
+    Addendum, EnteredInError, ErrorCode, Instant, Note, NoteSection, NoteSignature, NoteState, NoteSummary,
+    NotesRequest,
 };
 use crate::fault::Fault;
 use crate::login::Login;
@@ -52,24 +53,46 @@ fn summaries(core: &Core, login: &Login, name: &'static str, notes: &[Entity]) -
     let keys: Vec<EntityKey> = notes.iter().map(|note| note.key.clone()).collect();
     login.note_reading(core.now(), name, &keys)?;
     let addenda: HashMap<EntityId, u32> = login.clinical()?.read(|read| {
-        let count = |note: &Entity| Ok((note.key.id, u32::try_from(read.addenda_of(note.key.id)?.len()).unwrap_or(u32::MAX)));
+        let count = |note: &Entity| {
+            Ok((
+                note.key.id,
+                u32::try_from(read.addenda_of(note.key.id)?.len()).unwrap_or(u32::MAX),
+            ))
+        };
         notes.iter().map(count).collect::<Result<_, Fault>>()
     })?;
     let published = login.published()?;
     login.office.read(|read| {
         let office = Office::read(read, core.now())?;
-        let summary = |note: &Entity| summary(read, &office, note, addenda.get(&note.key.id).copied().unwrap_or_default(), published);
+        let summary = |note: &Entity| {
+            summary(
+                read,
+                &office,
+                note,
+                addenda.get(&note.key.id).copied().unwrap_or_default(),
+                published,
+            )
+        };
         notes.iter().map(summary).collect()
     })
 }
 
-fn summary(read: &ReadTx<'_>, office: &Office, note: &Entity, addenda: u32, published: bool) -> Result<NoteSummary, Fault> {
+fn summary(
+    read: &ReadTx<'_>,
+    office: &Office,
+    note: &Entity,
+    addenda: u32,
+    published: bool,
+) -> Result<NoteSummary, Fault> {
     let doc = &note.doc;
     let id = client_of(note)?;
     let who = client(read, id)?;
     let signed_at = doc.integer("signature", "signed_at");
     let written_at = doc.integer("body", "at").unwrap_or_default();
-    let zone = doc.text("occasion", "zone").and_then(|zone| caseload_domain::time::zone(zone).ok()).unwrap_or(office.zone);
+    let zone = doc
+        .text("occasion", "zone")
+        .and_then(|zone| caseload_domain::time::zone(zone).ok())
+        .unwrap_or(office.zone);
     let start = doc.integer("occasion", "start");
     let shown = wall_in(Millis(start.or(signed_at).unwrap_or(written_at)), zone);
     Ok(NoteSummary {
@@ -120,7 +143,10 @@ pub(crate) fn note(core: &Core, login: &Login, id: EntityId) -> Result<Note, Fau
         sections: sections(&entity),
         editable: own && summary.state == NoteState::Draft,
         signature: signature(&entity, &office),
-        addenda: addenda.iter().map(|addendum| shown_addendum(addendum, &office, published)).collect(),
+        addenda: addenda
+            .iter()
+            .map(|addendum| shown_addendum(addendum, &office, published))
+            .collect(),
         entered_in_error: doc.text("error_mark", "reason").map(|reason| EnteredInError {
             reason: reason.to_owned(),
             by: office.staff_name(doc.text("error_mark", "by").unwrap_or_default()),
@@ -151,10 +177,22 @@ fn siblings(login: &Login, note: &Entity) -> Result<Vec<Entity>, Fault> {
 
 /// The template's sections in their order, then what else holds text.
 fn sections(note: &Entity) -> Vec<NoteSection> {
-    let texts = note.doc.unit("body").and_then(|body| body.get("sections")).and_then(Value::as_object);
-    let text = |key: &str| texts.and_then(|texts| texts.get(key)?.as_str()).unwrap_or_default().to_owned();
+    let texts = note
+        .doc
+        .unit("body")
+        .and_then(|body| body.get("sections"))
+        .and_then(Value::as_object);
+    let text = |key: &str| {
+        texts
+            .and_then(|texts| texts.get(key)?.as_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let named = section_names(note.doc.text("template", "kind").unwrap_or_default());
-    let others = texts.into_iter().flat_map(|texts| texts.keys()).filter(|key| !named.contains(&key.as_str()));
+    let others = texts
+        .into_iter()
+        .flat_map(|texts| texts.keys())
+        .filter(|key| !named.contains(&key.as_str()));
     named
         .iter()
         .map(|key| (*key).to_owned())
@@ -167,10 +205,15 @@ fn sections(note: &Entity) -> Vec<NoteSection> {
 fn signature(note: &Entity, office: &Office) -> Option<NoteSignature> {
     let doc = &note.doc;
     let author = doc.text("signature", "author")?;
-    let signed_by = doc.text("signature", "author_name").map_or_else(|| office.staff_name(author), str::to_owned);
+    let signed_by = doc
+        .text("signature", "author_name")
+        .map_or_else(|| office.staff_name(author), str::to_owned);
     Some(NoteSignature {
         signed_by,
-        licence: doc.text("signature", "licence").filter(|licence| !licence.is_empty()).map(str::to_owned),
+        licence: doc
+            .text("signature", "licence")
+            .filter(|licence| !licence.is_empty())
+            .map(str::to_owned),
         signed_at: Instant(doc.integer("signature", "signed_at")?),
         device_name: doc.text("signature", "device_name").map(str::to_owned),
         hash: doc.text("signature", "hash")?.to_owned(),

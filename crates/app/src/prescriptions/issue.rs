@@ -29,13 +29,26 @@ pub(super) fn issue(core: &Core, login: &Login, id: EntityId) -> Result<(), Faul
             ("signature", signature),
             ("state", json!({"state": "issued", "by": login.user, "at": tx.at()})),
         ];
-        tx.patch(&entity.key, units.into_iter().map(|(unit, value)| (unit.to_owned(), value)).collect())?;
-        let replaced = entity.doc.text("links", "replaces").and_then(|old| old.parse::<EntityId>().ok());
+        tx.patch(
+            &entity.key,
+            units
+                .into_iter()
+                .map(|(unit, value)| (unit.to_owned(), value))
+                .collect(),
+        )?;
+        let replaced = entity
+            .doc
+            .text("links", "replaces")
+            .and_then(|old| old.parse::<EntityId>().ok());
         let Some(old) = replaced else { return Ok(()) };
         let present = existing(tx, old)?;
         tx.overlay_unit(&key(old), "links", json!({"replaced_by": id}))?;
         if matches!(state(&present.doc, "state"), "issued" | "printed") {
-            tx.overlay_unit(&key(old), "state", json!({"state": "replaced", "by": login.user, "at": tx.at()}))?;
+            tx.overlay_unit(
+                &key(old),
+                "state",
+                json!({"state": "replaced", "by": login.user, "at": tx.at()}),
+            )?;
         }
         Ok(())
     })
@@ -47,7 +60,11 @@ fn check_complete(lines: &[crate::dto::PrescriptionLine]) -> Result<(), Fault> {
     }
     let mut check = Checks::default();
     for (index, line) in lines.iter().enumerate() {
-        for (member, text) in [("drug", &line.drug), ("dose", &line.dose), ("frequency", &line.frequency)] {
+        for (member, text) in [
+            ("drug", &line.drug),
+            ("dose", &line.dose),
+            ("frequency", &line.frequency),
+        ] {
             if text.trim().is_empty() {
                 check.problem(&format!("lines.{index}.{member}"), FieldProblem::Required);
             }
@@ -69,7 +86,14 @@ fn next_number(login: &Login) -> Result<String, Fault> {
         last.parse::<i64>().ok().filter(|_| of == replica.to_string())
     });
     let present = clinical.read(|read| read.list("prescription"))?;
-    let used = present.iter().filter_map(|entity| entity.doc.text("number", "value")?.strip_prefix(&prefix)?.parse::<i64>().ok());
+    let used = present.iter().filter_map(|entity| {
+        entity
+            .doc
+            .text("number", "value")?
+            .strip_prefix(&prefix)?
+            .parse::<i64>()
+            .ok()
+    });
     let next = used.max().max(reserved).unwrap_or_default() + 1;
     clinical.set_setting(setting::PRESCRIPTIONS, Some(&format!("{replica} {next}")))?;
     Ok(format!("{prefix}{next}"))
@@ -82,15 +106,23 @@ pub(super) fn end(core: &Core, login: &Login, id: EntityId, into: &str, reason: 
     if state(&entity.doc, "state") == "draft" {
         require_own_draft(login, &entity)?;
     }
-    core.write_clinical(login, if into == "voided" { "prescription.void" } else { "prescription.stop" }, |tx| {
-        let present = existing(tx, id)?;
-        // A draft never went out: it has no number to take back.
-        if state(&present.doc, "state") == "draft" {
-            return Err(ErrorCode::TransitionRefused.into());
-        }
-        let value = json!({"state": into, "reason": reason, "by": login.user, "at": tx.at()});
-        Ok(tx.patch(&key(id), Map::from_iter([("state".to_owned(), value)]))?)
-    })
+    core.write_clinical(
+        login,
+        if into == "voided" {
+            "prescription.void"
+        } else {
+            "prescription.stop"
+        },
+        |tx| {
+            let present = existing(tx, id)?;
+            // A draft never went out: it has no number to take back.
+            if state(&present.doc, "state") == "draft" {
+                return Err(ErrorCode::TransitionRefused.into());
+            }
+            let value = json!({"state": into, "reason": reason, "by": login.user, "at": tx.at()});
+            Ok(tx.patch(&key(id), Map::from_iter([("state".to_owned(), value)]))?)
+        },
+    )
 }
 
 /// A new draft that will replace `id`; a draft that is there already is taken up again.

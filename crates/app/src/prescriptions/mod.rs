@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::app::{App, Core};
 use crate::checks::{self, Checks};
 use crate::dto::{
-    AppError, ByClient, ById, ByIdWithReason, ErrorCode, Prescription, PrescriptionLine, PrescriptionSummary, PrintRequest,
-    SavePrescription, SavedFile,
+    AppError, ByClient, ById, ByIdWithReason, ErrorCode, Prescription, PrescriptionLine, PrescriptionSummary,
+    PrintRequest, SavePrescription, SavedFile,
 };
 use crate::fault::{Fault, answer};
 use crate::login::Login;
@@ -28,7 +28,10 @@ impl App {
     /// # Errors
     /// `forbidden` for everyone who may not read them.
     pub fn prescriptions(&self, request: ByClient) -> Result<Vec<PrescriptionSummary>, AppError> {
-        let done = self.core.login().and_then(|login| views::list(&self.core, &login, checks::id(&request.client_id)?));
+        let done = self
+            .core
+            .login()
+            .and_then(|login| views::list(&self.core, &login, checks::id(&request.client_id)?));
         answer("prescriptions", done)
     }
 
@@ -65,9 +68,10 @@ impl App {
     /// # Errors
     /// `incomplete` for a draft, `document_failed`, `disk_error`, `forbidden`.
     pub fn prescription_pdf(&self, request: PrintRequest) -> Result<SavedFile, AppError> {
-        let done = self.core.login().and_then(|login| {
-            print::prescription(&self.core, &login, checks::id(&request.id)?, request.open)
-        });
+        let done = self
+            .core
+            .login()
+            .and_then(|login| print::prescription(&self.core, &login, checks::id(&request.id)?, request.open));
         answer("prescription_pdf", done)
     }
 
@@ -76,7 +80,9 @@ impl App {
     /// # Errors
     /// `reason_required`, `transition_refused`, `forbidden`.
     pub fn stop_prescription(&self, request: ByIdWithReason) -> Result<Prescription, AppError> {
-        self.then_show("stop_prescription", &request.id, |core, login, id| issue::end(core, login, id, "stopped", &request.reason))
+        self.then_show("stop_prescription", &request.id, |core, login, id| {
+            issue::end(core, login, id, "stopped", &request.reason)
+        })
     }
 
     /// Takes back what should not have been issued; prints say VOID.
@@ -84,7 +90,9 @@ impl App {
     /// # Errors
     /// As [`App::stop_prescription`].
     pub fn void_prescription(&self, request: ByIdWithReason) -> Result<Prescription, AppError> {
-        self.then_show("void_prescription", &request.id, |core, login, id| issue::end(core, login, id, "voided", &request.reason))
+        self.then_show("void_prescription", &request.id, |core, login, id| {
+            issue::end(core, login, id, "voided", &request.reason)
+        })
     }
 
     /// A new draft with the same content, which replaces this one when it is issued.
@@ -121,21 +129,30 @@ pub(crate) fn key(id: EntityId) -> EntityKey {
 /// A prescription that this login may read.
 fn readable(login: &Login, id: EntityId) -> Result<(Entity, ClientId), Fault> {
     let entity = login.clinical()?.read(|read| existing(read, id))?;
-    let client = entity.doc.text("subject", "client").and_then(|client| client.parse().ok());
+    let client = entity
+        .doc
+        .text("subject", "client")
+        .and_then(|client| client.parse().ok());
     let client: ClientId = client.ok_or(ErrorCode::NotFound)?;
     login.require_care(client)?;
     Ok((entity, client))
 }
 
 fn existing(read: &ReadTx<'_>, id: EntityId) -> Result<Entity, Fault> {
-    read.get(&key(id))?.filter(|entity| !entity.deleted).ok_or(Fault::Rule(ErrorCode::NotFound))
+    read.get(&key(id))?
+        .filter(|entity| !entity.deleted)
+        .ok_or(Fault::Rule(ErrorCode::NotFound))
 }
 
 fn require_own_draft(login: &Login, entity: &Entity) -> Result<(), Fault> {
     if entity.doc.text("subject", "author") != Some(&login.user.to_string()) {
         return Err(ErrorCode::Forbidden.into());
     }
-    if state(&entity.doc, "state") == "draft" { Ok(()) } else { Err(ErrorCode::Immutable.into()) }
+    if state(&entity.doc, "state") == "draft" {
+        Ok(())
+    } else {
+        Err(ErrorCode::Immutable.into())
+    }
 }
 
 fn save(core: &Core, login: &Login, request: &SavePrescription) -> Result<EntityId, Fault> {
@@ -203,7 +220,11 @@ fn line_unit(line: &PrescriptionLine) -> Value {
 
 /// The lines of an order as stored.
 fn lines(entity: &Entity) -> Vec<PrescriptionLine> {
-    let lines = entity.doc.unit("order").and_then(|order| order.get("lines")).and_then(Value::as_array);
+    let lines = entity
+        .doc
+        .unit("order")
+        .and_then(|order| order.get("lines"))
+        .and_then(Value::as_array);
     let line = |line: &Value| {
         let text = |member: &str| line.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
         PrescriptionLine {
@@ -215,7 +236,11 @@ fn lines(entity: &Entity) -> Vec<PrescriptionLine> {
             frequency: text("frequency"),
             duration: text("duration"),
             quantity: text("quantity"),
-            refills: line.get("refills").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+            refills: line
+                .get("refills")
+                .and_then(Value::as_u64)
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or_default(),
         }
     };
     lines.into_iter().flatten().map(line).collect()

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use caseload_documents::{
-    Allergies, ClientIdentity, Language as Printed, Practice, PrescriptionLine as Line, PrescriptionSheet, PrescriptionState,
-    Professional, prescription_pdf,
+    Allergies, ClientIdentity, Language as Printed, Practice, PrescriptionLine as Line, PrescriptionSheet,
+    PrescriptionState, Professional, prescription_pdf,
 };
 use caseload_domain::EntityId;
 use caseload_domain::entities::state;
@@ -24,7 +24,11 @@ use crate::views::office::{Office, client};
 
 /// The language of printed documents.
 pub(crate) fn language(core: &Core) -> Printed {
-    if core.language() == Language::Ko { Printed::Ko } else { Printed::En }
+    if core.language() == Language::Ko {
+        Printed::Ko
+    } else {
+        Printed::En
+    }
 }
 
 /// Prints a prescription: the page is made first, then the print is recorded, then the file appears.
@@ -41,7 +45,11 @@ pub(super) fn prescription(core: &Core, login: &Login, id: EntityId, open: bool)
         let print = json!({"at": tx.at(), "by": login.user, "copy": copy});
         tx.add_element(&key(id), "prints", &tx.new_id().to_string(), print)?;
         if state(&present.doc, "state") == "issued" {
-            tx.overlay_unit(&key(id), "state", json!({"state": "printed", "by": login.user, "at": tx.at()}))?;
+            tx.overlay_unit(
+                &key(id),
+                "state",
+                json!({"state": "printed", "by": login.user, "at": tx.at()}),
+            )?;
         }
         Ok(())
     })?;
@@ -55,8 +63,13 @@ fn sheet(core: &Core, login: &Login, entity: &Entity, copy: u32) -> Result<Presc
     let who = text("subject", "client").parse().map_err(|_| ErrorCode::NotFound)?;
     let (replaces, replaced_by, chart) = login.clinical()?.read(|read| {
         let number = |member: &str| -> Result<String, Fault> {
-            let Some(other) = doc.text("links", member).and_then(|id| id.parse().ok()) else { return Ok(String::new()) };
-            Ok(read.get(&key(other))?.and_then(|other| other.doc.text("number", "value").map(str::to_owned)).unwrap_or_default())
+            let Some(other) = doc.text("links", member).and_then(|id| id.parse().ok()) else {
+                return Ok(String::new());
+            };
+            Ok(read
+                .get(&key(other))?
+                .and_then(|other| other.doc.text("number", "value").map(str::to_owned))
+                .unwrap_or_default())
         };
         Ok::<_, Fault>((number("replaces")?, number("replaced_by")?, read.get(&chart_key(who))?))
     })?;
@@ -64,8 +77,16 @@ fn sheet(core: &Core, login: &Login, entity: &Entity, copy: u32) -> Result<Presc
         let office = Office::read(read, core.now())?;
         let client = client(read, who)?.ok_or(ErrorCode::NotFound)?;
         let location = office.locations.first();
-        let of_place = |unit, member| location.and_then(|place| place.doc.text(unit, member)).unwrap_or_default().to_owned();
-        let on = doc.integer("state", "at").map(|at| office.date_of(Millis(at))).unwrap_or_default();
+        let of_place = |unit, member| {
+            location
+                .and_then(|place| place.doc.text(unit, member))
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let on = doc
+            .integer("state", "at")
+            .map(|at| office.date_of(Millis(at)))
+            .unwrap_or_default();
         let reason = text("state", "reason");
         Ok(PrescriptionSheet {
             language: language(core),
@@ -75,7 +96,9 @@ fn sheet(core: &Core, login: &Login, entity: &Entity, copy: u32) -> Result<Presc
                 phone: of_place("contact", "phone"),
             },
             prescriber: Professional {
-                name: doc.text("signature", "author_name").map_or_else(|| office.staff_name(&text("subject", "author")), str::to_owned),
+                name: doc
+                    .text("signature", "author_name")
+                    .map_or_else(|| office.staff_name(&text("subject", "author")), str::to_owned),
                 profession: String::new(),
                 licence: text("signature", "licence"),
             },
@@ -86,7 +109,10 @@ fn sheet(core: &Core, login: &Login, entity: &Entity, copy: u32) -> Result<Presc
             },
             number: text("number", "value"),
             replaces,
-            issued_on: doc.integer("signature", "signed_at").map(|at| office.date_of(Millis(at))).unwrap_or_default(),
+            issued_on: doc
+                .integer("signature", "signed_at")
+                .map(|at| office.date_of(Millis(at)))
+                .unwrap_or_default(),
             copy,
             state: match state(doc, "state") {
                 "stopped" => PrescriptionState::Stopped { on, reason },
@@ -105,9 +131,15 @@ fn sheet(core: &Core, login: &Login, entity: &Entity, copy: u32) -> Result<Presc
 
 /// Not knowing and knowing of none are different things on paper too.
 fn known_allergies(chart: Option<&Entity>) -> Allergies {
-    let Some(chart) = chart else { return Allergies::NotRecorded };
+    let Some(chart) = chart else {
+        return Allergies::NotRecorded;
+    };
     let names = allergies(&chart.doc);
-    let asked = chart.doc.unit("intake").and_then(|intake| intake.get("allergies_asked")?.as_bool()).unwrap_or_default();
+    let asked = chart
+        .doc
+        .unit("intake")
+        .and_then(|intake| intake.get("allergies_asked")?.as_bool())
+        .unwrap_or_default();
     match (names.is_empty(), asked) {
         (false, _) => Allergies::Listed(names),
         (true, true) => Allergies::NoneKnown,
@@ -139,7 +171,10 @@ pub(crate) fn save(core: &Core, name: &str, pdf: &[u8], open: bool) -> Result<Sa
     let path = free_name(&folder, name);
     crate::files::replace(&path, pdf)?;
     let opened = open && show(&path);
-    Ok(SavedFile { path: path.to_string_lossy().into_owned(), opened })
+    Ok(SavedFile {
+        path: path.to_string_lossy().into_owned(),
+        opened,
+    })
 }
 
 /// A print never replaces an earlier one.
@@ -163,7 +198,12 @@ fn show(path: &Path) -> bool {
     } else {
         "xdg-open"
     };
-    let started = Command::new(viewer).arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let started = Command::new(viewer)
+        .arg(path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     match started {
         Ok(mut viewer) => {
             // It is waited for, so that it does not stay behind as a finished process nobody asked about.

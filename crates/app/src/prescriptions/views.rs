@@ -39,7 +39,9 @@ fn summary(entity: &Entity, office: &Office, published: bool) -> PrescriptionSum
         client_id: doc.text("subject", "client").unwrap_or_default().to_owned(),
         number: doc.text("number", "value").map(str::to_owned),
         state: prescription_state(state(doc, "state")),
-        title: first.map(|line| format!("{} {}", line.drug, line.strength).trim().to_owned()).unwrap_or_default(),
+        title: first
+            .map(|line| format!("{} {}", line.drug, line.strength).trim().to_owned())
+            .unwrap_or_default(),
         prescriber_name: office.staff_name(doc.text("subject", "author").unwrap_or_default()),
         updated_at: Instant(doc.integer("state", "at").or(issued_at).unwrap_or_default()),
         issued_at: issued_at.map(Instant),
@@ -72,11 +74,22 @@ pub(super) fn prescription(core: &Core, login: &Login, id: EntityId) -> Result<P
     add_clinical(login, core.now(), std::slice::from_mut(&mut header))?;
     let doc = &entity.doc;
     let lines = lines(&entity);
-    let allergies = header.clinical.as_ref().map(|clinical| clinical.allergies.clone()).unwrap_or_default();
+    let allergies = header
+        .clinical
+        .as_ref()
+        .map(|clinical| clinical.allergies.clone())
+        .unwrap_or_default();
     let own = doc.text("subject", "author") == Some(&login.user.to_string());
-    let reason = |of: &str| (state(doc, "state") == of).then(|| doc.text("state", "reason").map(str::to_owned)).flatten();
+    let reason = |of: &str| {
+        (state(doc, "state") == of)
+            .then(|| doc.text("state", "reason").map(str::to_owned))
+            .flatten()
+    };
     let (replaces, replaced_by) = login.clinical()?.read(|read| {
-        Ok::<_, Fault>((link(read, doc.text("links", "replaces"))?, link(read, doc.text("links", "replaced_by"))?))
+        Ok::<_, Fault>((
+            link(read, doc.text("links", "replaces"))?,
+            link(read, doc.text("links", "replaced_by"))?,
+        ))
     })?;
     Ok(Prescription {
         summary: summary(&entity, &office, published),
@@ -96,15 +109,24 @@ pub(super) fn prescription(core: &Core, login: &Login, id: EntityId) -> Result<P
 
 /// How often it was printed.
 pub(super) fn prints(entity: &Entity) -> u32 {
-    let prints = entity.doc.unit("prints").and_then(|prints| prints.as_object()).map_or(0, serde_json::Map::len);
+    let prints = entity
+        .doc
+        .unit("prints")
+        .and_then(|prints| prints.as_object())
+        .map_or(0, serde_json::Map::len);
     u32::try_from(prints).unwrap_or(u32::MAX)
 }
 
 fn link(read: &ReadTx<'_>, id: Option<&str>) -> Result<Option<PrescriptionLink>, Fault> {
-    let Some(id) = id.and_then(|id| id.parse::<EntityId>().ok()) else { return Ok(None) };
+    let Some(id) = id.and_then(|id| id.parse::<EntityId>().ok()) else {
+        return Ok(None);
+    };
     let other = read.get(&key(id))?;
     let number = other.and_then(|other| other.doc.text("number", "value").map(str::to_owned));
-    Ok(Some(PrescriptionLink { id: id.to_string(), number }))
+    Ok(Some(PrescriptionLink {
+        id: id.to_string(),
+        number,
+    }))
 }
 
 fn actions(state: &str, own: bool, replaced: bool) -> Vec<PrescriptionAction> {
@@ -120,10 +142,17 @@ fn actions(state: &str, own: bool, replaced: bool) -> Vec<PrescriptionAction> {
 
 /// The allergies whose name is in a line's drug, or the other way round. By name only: no interaction is known here.
 pub(crate) fn allergy_matches(allergies: &[String], lines: &[PrescriptionLine]) -> Vec<String> {
-    let drugs: Vec<String> = lines.iter().map(|line| fold(&line.drug)).filter(|drug| !drug.is_empty()).collect();
+    let drugs: Vec<String> = lines
+        .iter()
+        .map(|line| fold(&line.drug))
+        .filter(|drug| !drug.is_empty())
+        .collect();
     let named = |allergy: &&String| {
         let allergy = fold(allergy);
-        !allergy.is_empty() && drugs.iter().any(|drug| drug.contains(&allergy) || allergy.contains(drug.as_str()))
+        !allergy.is_empty()
+            && drugs
+                .iter()
+                .any(|drug| drug.contains(&allergy) || allergy.contains(drug.as_str()))
     };
     allergies.iter().filter(named).cloned().collect()
 }
@@ -150,7 +179,10 @@ mod tests {
     #[test]
     fn an_allergy_is_found_by_its_name_in_a_drug_whatever_the_case() {
         let allergies = ["Penicillin".to_owned(), "아스피린".to_owned(), "Latex".to_owned()];
-        assert_eq!(allergy_matches(&allergies, &[line("penicillin V"), line("아스피린 장용정")]), ["Penicillin", "아스피린"]);
+        assert_eq!(
+            allergy_matches(&allergies, &[line("penicillin V"), line("아스피린 장용정")]),
+            ["Penicillin", "아스피린"]
+        );
         assert!(allergy_matches(&allergies, &[line(""), line("Sertraline")]).is_empty());
     }
 }

@@ -21,10 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long locking waits for what is unsent.
 const DRAINING: Duration = Duration::from_secs(3);
 
-/// Starts the task of a login whose practice is published. A second start does nothing harmful: the first one is ended.
+/// Starts the task of a login whose practice is published. Called once for a login: when it begins, or when it publishes.
 pub(crate) fn start(core: &Arc<Core>, login: &Arc<Login>) {
-    login.link.stop.send_replace(true);
-    login.link.stop.send_replace(false);
     let (task_core, task_login) = (Arc::downgrade(core), Arc::clone(login));
     core.handle.spawn(async move {
         let mut stopped = task_login.link.stop.subscribe();
@@ -68,7 +66,9 @@ async fn work(core: std::sync::Weak<Core>, login: Arc<Login>) {
 /// Returns when something waits here or is new at the service; a broken connection is found out by the next round.
 async fn wait_for_news(core: &Core, login: &Login, head: i64) {
     let news = async {
-        let Ok(connection) = connection(login).await else { return };
+        let Ok(connection) = connection(login).await else {
+            return;
+        };
         loop {
             match connection.office.wait(head).await {
                 Ok(seen) if seen <= head => {}
@@ -92,14 +92,23 @@ fn pause(fault: &Fault, failures: u32) -> Duration {
         // Only a person can help; the service is asked again now and then, because she may have helped elsewhere.
         return 2 * LONGEST_PAUSE;
     }
-    FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE)
+    FIRST_PAUSE
+        .saturating_mul(1 << failures.saturating_sub(1).min(10))
+        .min(LONGEST_PAUSE)
 }
 
 /// Before locking: shares what waits, for a few seconds at most. Nothing is lost when that is not enough.
 pub(crate) async fn drain(core: &Arc<Core>) {
     let Some(login) = core.current() else { return };
-    let waits = login.office.read(|read| read.waiting()).is_ok_and(|waiting| waiting.count > 0)
-        || login.clinical.as_ref().is_some_and(|clinical| clinical.read(|read| read.waiting()).is_ok_and(|waiting| waiting.count > 0));
+    let waits = login
+        .office
+        .read(|read| read.waiting())
+        .is_ok_and(|waiting| waiting.count > 0)
+        || login.clinical.as_ref().is_some_and(|clinical| {
+            clinical
+                .read(|read| read.waiting())
+                .is_ok_and(|waiting| waiting.count > 0)
+        });
     let published = login.published().unwrap_or_default();
     if core.env.sharing == Sharing::InBackground && waits && published {
         let shared = timeout(DRAINING, on_own_threads(core, &login, share)).await;

@@ -20,7 +20,9 @@ use tokio::sync::watch;
 
 use crate::app::{App, Core, Event, lock};
 use crate::checks;
-use crate::dto::{AppError, ById, Checksum, ErrorCode, ReplicaKind as ShownKind, ScopeChecksum, SyncOverview, SyncState};
+use crate::dto::{
+    AppError, ById, Checksum, ErrorCode, ReplicaKind as ShownKind, ScopeChecksum, SyncOverview, SyncState,
+};
 use crate::fault::{Fault, answer};
 use crate::login::{Login, new_replica, setting};
 use crate::people::device_key;
@@ -73,7 +75,10 @@ impl App {
     /// # Errors
     /// `locked`.
     pub fn sync_overview(&self) -> Result<SyncOverview, AppError> {
-        answer("sync_overview", self.core.login().and_then(|login| overview(&self.core, &login)))
+        answer(
+            "sync_overview",
+            self.core.login().and_then(|login| overview(&self.core, &login)),
+        )
     }
 
     /// Shares everything that waits and takes in everything that is new.
@@ -157,7 +162,12 @@ pub(crate) async fn connection(login: &Login) -> Result<Arc<Connection>, Fault> 
     let pin = login.office.setting(setting::PIN)?.as_deref().and_then(pin_of);
     let session = session(login, transport(&address, pin)?);
     let engine = |store: &Arc<Store>| {
-        Engine::new(Arc::clone(&session), Arc::clone(store), concat!("caseload ", env!("CARGO_PKG_VERSION")), new_replica)
+        Engine::new(
+            Arc::clone(&session),
+            Arc::clone(store),
+            concat!("caseload ", env!("CARGO_PKG_VERSION")),
+            new_replica,
+        )
     };
     let connection = Arc::new(Connection {
         office: engine(&login.office),
@@ -233,7 +243,11 @@ async fn register(login: &Login, connection: &Connection) -> Result<(), Fault> {
             continue;
         }
         let identity = store.identity()?;
-        let request = RegisterReplicaRequest { replica: identity.replica, kind, replaces: None };
+        let request = RegisterReplicaRequest {
+            replica: identity.replica,
+            kind,
+            replaces: None,
+        };
         let number = connection.session.register_replica(&request).await?;
         if number != identity.replica_number {
             store.reregister(identity.replica, number)?;
@@ -248,12 +262,23 @@ fn introduce(core: &Core, login: &Login) -> Result<bool, Fault> {
     let staff = EntityKey::new("staff_member", login.user.entity());
     let device = device_key(login.device);
     let (invited, missing) = login.office.read(|read| {
-        let invited = read.get(&staff)?.is_some_and(|own| own.doc.text("status", "state") == Some("invited"));
-        let known = read.get(&device)?.and_then(|device| device.doc.unit("replicas").cloned()).unwrap_or(Value::Null);
+        let invited = read
+            .get(&staff)?
+            .is_some_and(|own| own.doc.text("status", "state") == Some("invited"));
+        let known = read
+            .get(&device)?
+            .and_then(|device| device.doc.unit("replicas").cloned())
+            .unwrap_or(Value::Null);
         let stores = [Some(&login.office), login.clinical.as_ref()];
         let mut missing = Vec::new();
         for (store, kind) in stores.into_iter().zip(["office", "clinical"]) {
-            let Some(replica) = store.map(|store| store.identity()).transpose()?.map(|own| own.replica.to_string()) else { continue };
+            let Some(replica) = store
+                .map(|store| store.identity())
+                .transpose()?
+                .map(|own| own.replica.to_string())
+            else {
+                continue;
+            };
             if known.is_object() && known.get(&replica).is_none() {
                 missing.push((replica, kind));
             }
@@ -280,13 +305,21 @@ fn finish(core: &Core, login: &Login, round: &Round) -> Result<(), Fault> {
         store.set_setting(setting::LAST_SUCCESS, Some(&now))?;
     }
     let skewed = round.clock_skew_ms.is_some_and(|skew| skew.abs() > SKEW_TOLD);
-    tell(core, login, SyncState::UpToDate, skewed.then_some(ErrorCode::ClockSkewed));
+    tell(
+        core,
+        login,
+        SyncState::UpToDate,
+        skewed.then_some(ErrorCode::ClockSkewed),
+    );
     Ok(())
 }
 
 /// Keeps how sharing stands and announces it.
 pub(crate) fn tell(core: &Core, login: &Login, state: SyncState, problem: Option<ErrorCode>) {
-    *lock(&login.link.state) = LinkState { state: Some(state), problem };
+    *lock(&login.link.state) = LinkState {
+        state: Some(state),
+        problem,
+    };
     match overview(core, login) {
         Ok(overview) => core.announcer.send(Event::Sync(Box::new(overview))),
         Err(fault) => {
@@ -312,7 +345,9 @@ async fn sums(core: Arc<Core>, login: Arc<Login>) -> Result<Checksum, Fault> {
         Err(Fault::Rule(ErrorCode::NotPublished)) => None,
         Err(fault) => return Err(fault),
     };
-    let name = login.office.read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.staff_name(&login.user.to_string())))?;
+    let name = login
+        .office
+        .read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.staff_name(&login.user.to_string())))?;
     let office = connection.as_ref().map(|connection| &connection.office);
     let mut scopes = vec![sum(&login.office, office, ShownKind::Office, None).await?];
     if let Ok(clinical) = login.clinical() {
@@ -323,7 +358,12 @@ async fn sums(core: Arc<Core>, login: Arc<Login>) -> Result<Checksum, Fault> {
 }
 
 /// The sum of one file. Where both ends differ, what differs was fetched again, and the sums are compared once more.
-async fn sum(store: &Store, engine: Option<&Engine>, kind: ShownKind, owner_name: Option<String>) -> Result<ScopeChecksum, Fault> {
+async fn sum(
+    store: &Store,
+    engine: Option<&Engine>,
+    kind: ShownKind,
+    owner_name: Option<String>,
+) -> Result<ScopeChecksum, Fault> {
     let mut service = None;
     if let Some(engine) = engine {
         let compared = match engine.check().await {
@@ -345,7 +385,13 @@ async fn sum(store: &Store, engine: Option<&Engine>, kind: ShownKind, owner_name
         scopes.push(caseload_domain::Scope::Office);
     }
     let (records, here) = store.read(|read| read.sums(&scopes))?.total();
-    Ok(ScopeChecksum { kind, owner_name, records: u32::try_from(records).unwrap_or(u32::MAX), here, service })
+    Ok(ScopeChecksum {
+        kind,
+        owner_name,
+        records: u32::try_from(records).unwrap_or(u32::MAX),
+        here,
+        service,
+    })
 }
 
 fn verify_audit(login: &Login) -> Result<Vec<crate::dto::AuditVerification>, Fault> {

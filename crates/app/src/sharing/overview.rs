@@ -37,11 +37,16 @@ pub(crate) fn leave_count(login: &Login) -> Result<(), Fault> {
         last_success: last_success(clinical)?.map(|at| at.0),
     };
     let text = serde_json::to_string(&left).map_err(|_| ErrorCode::Internal)?;
-    Ok(login.office.set_setting(&left_behind(&login.user.to_string()), Some(&text))?)
+    Ok(login
+        .office
+        .set_setting(&left_behind(&login.user.to_string()), Some(&text))?)
 }
 
 fn last_success(store: &Store) -> Result<Option<Instant>, Fault> {
-    Ok(store.setting(setting::LAST_SUCCESS)?.and_then(|text| text.parse().ok()).map(Instant))
+    Ok(store
+        .setting(setting::LAST_SUCCESS)?
+        .and_then(|text| text.parse().ok())
+        .map(Instant))
 }
 
 pub(crate) fn overview(core: &Core, login: &Login) -> Result<SyncOverview, Fault> {
@@ -65,7 +70,11 @@ pub(crate) fn overview(core: &Core, login: &Login) -> Result<SyncOverview, Fault
         address,
         device_name: office.device_name(&login.device.to_string()),
         waiting: if counted { waiting } else { 0 },
-        oldest_waiting_at: replicas.iter().filter_map(|replica| replica.oldest_waiting_at).min().filter(|_| counted),
+        oldest_waiting_at: replicas
+            .iter()
+            .filter_map(|replica| replica.oldest_waiting_at)
+            .min()
+            .filter(|_| counted),
         last_success_at: last_success(&login.office)?,
         refused: refused(login)?,
         conflicts: u32::try_from(conflicts::count(login)?).unwrap_or(u32::MAX),
@@ -90,16 +99,22 @@ fn replicas(login: &Login, office: &Office) -> Result<Vec<ReplicaOverview>, Faul
     let users = lock(&login.vault).users();
     for user in users.iter().filter(|user| user.role.is_clinical()) {
         let id = user.user.to_string();
-        let name = Some(office.staff_name(&id)).filter(|name| !name.is_empty()).unwrap_or_else(|| user.name.clone());
+        let name = Some(office.staff_name(&id))
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| user.name.clone());
         match &login.clinical {
-            Some(clinical) if user.user == login.user => all.push(of_open(ReplicaKind::Clinical, Some(name), clinical)?),
+            Some(clinical) if user.user == login.user => {
+                all.push(of_open(ReplicaKind::Clinical, Some(name), clinical)?)
+            }
             _ => {
                 let left = login.office.setting(&left_behind(&id))?;
                 let left: Option<LeftBehind> = left.and_then(|text| serde_json::from_str(&text).ok());
                 all.push(ReplicaOverview {
                     kind: ReplicaKind::Clinical,
                     owner_name: Some(name),
-                    waiting: left.as_ref().map_or(0, |left| u32::try_from(left.waiting).unwrap_or(u32::MAX)),
+                    waiting: left
+                        .as_ref()
+                        .map_or(0, |left| u32::try_from(left.waiting).unwrap_or(u32::MAX)),
                     oldest_waiting_at: left.as_ref().and_then(|left| left.oldest).map(Instant),
                     last_success_at: left.and_then(|left| left.last_success).map(Instant),
                 });
@@ -140,12 +155,16 @@ fn refused_change(login: &Login, group: &RefusedGroup) -> Result<RefusedChange, 
 /// The client whose record the change is about, as far as the operation tells.
 fn title(login: &Login, group: &RefusedGroup) -> Result<Option<String>, Fault> {
     let Some(op) = group.ops.first() else { return Ok(None) };
-    let named = ["subject", "of", "parties"].into_iter().find_map(|unit| op.units.get(unit)?.get("client")?.as_str());
+    let named = ["subject", "of", "parties"]
+        .into_iter()
+        .find_map(|unit| op.units.get(unit)?.get("client")?.as_str());
     let id = match (op.key.kind.as_str(), named) {
         ("client" | "client_chart", _) => Some(op.key.id.to_string()),
         (_, named) => named.map(str::to_owned),
     };
-    let Some(id) = id.and_then(|id| id.parse().ok()) else { return Ok(None) };
+    let Some(id) = id.and_then(|id| id.parse().ok()) else {
+        return Ok(None);
+    };
     let found = login.office.read(|read| client(read, id))?;
     Ok(found.map(|found| display_name(&found.doc)))
 }

@@ -47,19 +47,34 @@ pub(super) fn request() -> CreatePractice {
 /// The instant of a wall time in the practice.
 pub(super) fn at(day: &str, clock: &str) -> i64 {
     let zone = time::zone("Asia/Seoul").unwrap();
-    time::instant(time::date(day).unwrap(), time::time_of_day(clock).unwrap(), zone).unwrap().0.0
+    time::instant(time::date(day).unwrap(), time::time_of_day(clock).unwrap(), zone)
+        .unwrap()
+        .0
+        .0
 }
 
 pub(super) fn details(family: &str, given: &str, phone: &str) -> ClientDetails {
     let empty = String::new;
     ClientDetails {
-        name: ClientName { family: family.to_owned(), given: given.to_owned(), preferred: empty(), romanised: empty() },
+        name: ClientName {
+            family: family.to_owned(),
+            given: given.to_owned(),
+            preferred: empty(),
+            romanised: empty(),
+        },
         birth_date: None,
         pronouns: empty(),
         phone: phone.to_owned(),
         other_phone: empty(),
         email: empty(),
-        address: Address { line1: empty(), line2: empty(), city: empty(), region: empty(), postcode: empty(), country: empty() },
+        address: Address {
+            line1: empty(),
+            line2: empty(),
+            city: empty(),
+            region: empty(),
+            postcode: empty(),
+            country: empty(),
+        },
         voicemail: Permission::NotAsked,
         sms: Permission::NotAsked,
         office_alert: empty(),
@@ -73,9 +88,21 @@ impl Clinic {
         let clock = Arc::new(AtomicI64::new(at("2026-11-21", "09:00")));
         let app = App::open_with(&folder.path().join("profile"), env(folder.path(), &clock)).unwrap();
         let kit = app.create_practice(request()).unwrap();
-        let group = |index: &u32| RecoveryGroup { index: *index, text: kit.groups[*index as usize].to_lowercase() };
-        let status = app.confirm_recovery(ConfirmRecovery { groups: kit.ask.iter().map(group).collect() }).unwrap();
-        Self { app, folder, owner: status.session.unwrap().user_id, clock }
+        let group = |index: &u32| RecoveryGroup {
+            index: *index,
+            text: kit.groups[*index as usize].to_lowercase(),
+        };
+        let status = app
+            .confirm_recovery(ConfirmRecovery {
+                groups: kit.ask.iter().map(group).collect(),
+            })
+            .unwrap();
+        Self {
+            app,
+            folder,
+            owner: status.session.unwrap().user_id,
+            clock,
+        }
     }
 
     pub(super) fn turn_to(&self, day: &str, clock: &str) {
@@ -83,7 +110,10 @@ impl Clinic {
     }
 
     pub(super) fn client(&self, family: &str, given: &str) -> ClientRecord {
-        let request = CreateClient { details: details(family, given, ""), force: true };
+        let request = CreateClient {
+            details: details(family, given, ""),
+            force: true,
+        };
         match self.app.create_client(request).unwrap() {
             CreateClientOutcome::Created { client } => *client,
             CreateClientOutcome::LooksLike { .. } => panic!("a forced creation creates"),
@@ -113,13 +143,21 @@ impl Clinic {
 
     /// Adds a front desk to this computer and signs it in.
     pub(super) fn sign_in_desk(&self) -> String {
-        let desk = self.app.add_person_here("Yuna Baek", Role::FrontDesk, "", DESK_PASSPHRASE).unwrap();
+        let desk = self
+            .app
+            .add_person_here("Yuna Baek", Role::FrontDesk, "", DESK_PASSPHRASE)
+            .unwrap();
         self.sign_in(&desk, DESK_PASSPHRASE);
         desk
     }
 
     pub(super) fn sign_in(&self, user: &str, passphrase: &str) {
-        self.app.unlock(Unlock { user_id: user.to_owned(), passphrase: Some(passphrase.to_owned()) }).unwrap();
+        self.app
+            .unlock(Unlock {
+                user_id: user.to_owned(),
+                passphrase: Some(passphrase.to_owned()),
+            })
+            .unwrap();
     }
 }
 

@@ -15,7 +15,11 @@ fn empty() -> (tempfile::TempDir, App) {
 }
 
 fn fields(error: &AppError) -> Vec<(&str, FieldProblem)> {
-    error.fields.iter().map(|field| (field.path.as_str(), field.problem)).collect()
+    error
+        .fields
+        .iter()
+        .map(|field| (field.path.as_str(), field.problem))
+        .collect()
 }
 
 #[test]
@@ -36,7 +40,13 @@ fn what_is_wrong_with_a_first_run_is_said_at_once_and_leaves_nothing_behind() {
             ("currency", FieldProblem::UnknownCurrency),
         ]
     );
-    let error = app.create_practice(CreatePractice { passphrase: "short".to_owned(), ..request() }).err().unwrap();
+    let error = app
+        .create_practice(CreatePractice {
+            passphrase: "short".to_owned(),
+            ..request()
+        })
+        .err()
+        .unwrap();
     assert_eq!(fields(&error), [("passphrase", FieldProblem::TooShort)]);
     assert_eq!(app.status().unwrap().phase, Phase::NoPractice);
     assert!(!folder.path().join("profile/office.db").exists());
@@ -49,9 +59,26 @@ fn the_recovery_code_is_shown_until_two_groups_were_typed_back_and_never_again()
     assert_eq!(app.status().unwrap().phase, Phase::RecoveryPending);
     assert_eq!(app.recovery_kit().unwrap().groups, kit.groups);
     assert!(app.recovery_pdf().unwrap().path.ends_with(".pdf"));
-    let wrong = kit.ask.iter().map(|index| RecoveryGroup { index: *index, text: "0000".to_owned() }).collect();
-    assert_eq!(refused(app.confirm_recovery(ConfirmRecovery { groups: wrong })), ErrorCode::RecoveryMismatch);
-    let right = kit.ask.iter().map(|index| RecoveryGroup { index: *index, text: kit.groups[*index as usize].clone() }).collect();
+    let wrong = kit
+        .ask
+        .iter()
+        .map(|index| RecoveryGroup {
+            index: *index,
+            text: "0000".to_owned(),
+        })
+        .collect();
+    assert_eq!(
+        refused(app.confirm_recovery(ConfirmRecovery { groups: wrong })),
+        ErrorCode::RecoveryMismatch
+    );
+    let right = kit
+        .ask
+        .iter()
+        .map(|index| RecoveryGroup {
+            index: *index,
+            text: kit.groups[*index as usize].clone(),
+        })
+        .collect();
     let status = app.confirm_recovery(ConfirmRecovery { groups: right }).unwrap();
     assert_eq!(status.phase, Phase::Unlocked);
     assert_eq!(refused(app.recovery_kit()), ErrorCode::NotFound);
@@ -64,9 +91,18 @@ fn an_unconfirmed_code_is_made_anew_at_the_next_sign_in() {
     let first = app.create_practice(request()).unwrap();
     let user = app.status().unwrap().session.unwrap().user_id;
     crate::unlock::close(&app.core).unwrap();
-    let status = app.unlock(Unlock { user_id: user, passphrase: Some(PASSPHRASE.to_owned()) }).unwrap();
+    let status = app
+        .unlock(Unlock {
+            user_id: user,
+            passphrase: Some(PASSPHRASE.to_owned()),
+        })
+        .unwrap();
     assert_eq!(status.phase, Phase::RecoveryPending);
-    assert_ne!(app.recovery_kit().unwrap().groups, first.groups, "the first paper may not exist");
+    assert_ne!(
+        app.recovery_kit().unwrap().groups,
+        first.groups,
+        "the first paper may not exist"
+    );
 }
 
 #[test]
@@ -74,17 +110,35 @@ fn locking_closes_everything_and_only_the_right_passphrase_opens_it() {
     let clinic = Clinic::new();
     let client = clinic.client("Ellis", "Hana");
     let mut events = clinic.app.subscribe();
-    tokio::runtime::Runtime::new().unwrap().block_on(clinic.app.lock()).unwrap();
+    tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(clinic.app.lock())
+        .unwrap();
     assert!(matches!(events.try_recv().unwrap(), crate::Event::Locked));
     assert_eq!(clinic.app.status().unwrap().phase, Phase::Locked);
-    let search = SearchClients { query: String::new(), limit: 5 };
+    let search = SearchClients {
+        query: String::new(),
+        limit: 5,
+    };
     assert_eq!(refused(clinic.app.search_clients(search)), ErrorCode::Locked);
     let unlock = |passphrase: &str| {
-        clinic.app.unlock(Unlock { user_id: clinic.owner.clone(), passphrase: Some(passphrase.to_owned()) })
+        clinic.app.unlock(Unlock {
+            user_id: clinic.owner.clone(),
+            passphrase: Some(passphrase.to_owned()),
+        })
     };
     assert_eq!(refused(unlock("heron lamp quincf")), ErrorCode::WrongPassphrase);
     assert_eq!(unlock(PASSPHRASE).unwrap().phase, Phase::Unlocked);
-    assert_eq!(clinic.app.client(super::clinic::by_id(&client.id)).unwrap().details.name.family, "Ellis");
+    assert_eq!(
+        clinic
+            .app
+            .client(super::clinic::by_id(&client.id))
+            .unwrap()
+            .details
+            .name
+            .family,
+        "Ellis"
+    );
 }
 
 #[test]
@@ -92,7 +146,12 @@ fn each_damage_of_the_profile_has_a_code_of_its_own() {
     let clinic = Clinic::new();
     crate::unlock::close(&clinic.app.core).unwrap();
     let profile = clinic.folder.path().join("profile");
-    let unlock = || clinic.app.unlock(Unlock { user_id: clinic.owner.clone(), passphrase: Some(PASSPHRASE.to_owned()) });
+    let unlock = || {
+        clinic.app.unlock(Unlock {
+            user_id: clinic.owner.clone(),
+            passphrase: Some(PASSPHRASE.to_owned()),
+        })
+    };
     let office = std::fs::read(profile.join("office.db")).unwrap();
     let mut changed = office.clone();
     let middle = changed.len() / 2;
@@ -112,7 +171,10 @@ fn each_damage_of_the_profile_has_a_code_of_its_own() {
         std::fs::remove_file(profile.join(copy)).unwrap();
     }
     let status = clinic.app.status().unwrap();
-    assert_eq!((status.phase, status.problem), (Phase::Unavailable, Some(ErrorCode::KeysMissing)));
+    assert_eq!(
+        (status.phase, status.problem),
+        (Phase::Unavailable, Some(ErrorCode::KeysMissing))
+    );
 }
 
 #[test]
@@ -125,7 +187,13 @@ fn one_profile_is_open_once() {
 #[test]
 fn an_idle_window_is_locked_by_its_heartbeat() {
     let clinic = Clinic::new();
-    let beat = |idle_seconds| clinic.app.heartbeat(Heartbeat { idle_seconds }).unwrap().locks_in_seconds;
+    let beat = |idle_seconds| {
+        clinic
+            .app
+            .heartbeat(Heartbeat { idle_seconds })
+            .unwrap()
+            .locks_in_seconds
+    };
     assert_eq!(beat(0), Some(600));
     assert_eq!(beat(590), Some(10));
     assert_eq!(beat(600), None);

@@ -38,7 +38,9 @@ fn issued(clinic: &Clinic, client: &str) -> Prescription {
 fn numbers_carry_the_replica_and_count_up() {
     let clinic = Clinic::new();
     let client = clinic.client("Ellis", "Hana");
-    let numbers: Vec<_> = (0..3).map(|_| issued(&clinic, &client.id).summary.number.unwrap()).collect();
+    let numbers: Vec<_> = (0..3)
+        .map(|_| issued(&clinic, &client.id).summary.number.unwrap())
+        .collect();
     assert_eq!(numbers, ["RX-2-1", "RX-2-2", "RX-2-3"]);
 }
 
@@ -47,7 +49,11 @@ fn a_line_without_a_dose_is_not_issued_and_an_issued_one_is_not_edited() {
     let clinic = Clinic::new();
     let client = clinic.client("Ellis", "Hana");
     let incomplete = draft(&clinic, &client.id, line("Sertraline", ""));
-    let error = clinic.app.issue_prescription(by_id(&incomplete.summary.id)).err().unwrap();
+    let error = clinic
+        .app
+        .issue_prescription(by_id(&incomplete.summary.id))
+        .err()
+        .unwrap();
     assert_eq!(error.fields[0].path, "lines.0.dose");
     let issued = issued(&clinic, &client.id);
     let edit = SavePrescription {
@@ -65,14 +71,26 @@ fn every_print_is_counted_and_never_replaces_an_earlier_file() {
     let clinic = Clinic::new();
     let client = clinic.client("Ellis", "Hana");
     let issued = issued(&clinic, &client.id);
-    let print = || clinic.app.prescription_pdf(PrintRequest { id: issued.summary.id.clone(), open: false }).unwrap().path;
+    let print = || {
+        clinic
+            .app
+            .prescription_pdf(PrintRequest {
+                id: issued.summary.id.clone(),
+                open: false,
+            })
+            .unwrap()
+            .path
+    };
     let (first, second) = (print(), print());
     assert_ne!(first, second);
     for path in [&first, &second] {
         assert!(std::fs::read(path).unwrap().starts_with(b"%PDF"));
     }
     let after = clinic.app.prescription(by_id(&issued.summary.id)).unwrap();
-    assert_eq!((after.copies_printed, after.summary.state), (2, PrescriptionState::Printed));
+    assert_eq!(
+        (after.copies_printed, after.summary.state),
+        (2, PrescriptionState::Printed)
+    );
 }
 
 #[test]
@@ -94,12 +112,27 @@ fn stopping_and_voiding_need_a_reason_and_are_not_the_same() {
     let clinic = Clinic::new();
     let client = clinic.client("Ellis", "Hana");
     let (stopped, voided) = (issued(&clinic, &client.id), issued(&clinic, &client.id));
-    let of = |id: &str, reason: &str| ByIdWithReason { id: id.to_owned(), reason: reason.to_owned() };
-    assert_eq!(refused(clinic.app.void_prescription(of(&voided.summary.id, " "))), ErrorCode::ReasonRequired);
-    let stopped = clinic.app.stop_prescription(of(&stopped.summary.id, "Side effects")).unwrap();
+    let of = |id: &str, reason: &str| ByIdWithReason {
+        id: id.to_owned(),
+        reason: reason.to_owned(),
+    };
+    assert_eq!(
+        refused(clinic.app.void_prescription(of(&voided.summary.id, " "))),
+        ErrorCode::ReasonRequired
+    );
+    let stopped = clinic
+        .app
+        .stop_prescription(of(&stopped.summary.id, "Side effects"))
+        .unwrap();
     assert_eq!(stopped.stop_reason.as_deref(), Some("Side effects"));
-    let voided = clinic.app.void_prescription(of(&voided.summary.id, "Wrong dose")).unwrap();
-    assert_eq!((voided.void_reason.as_deref(), voided.stop_reason), (Some("Wrong dose"), None));
+    let voided = clinic
+        .app
+        .void_prescription(of(&voided.summary.id, "Wrong dose"))
+        .unwrap();
+    assert_eq!(
+        (voided.void_reason.as_deref(), voided.stop_reason),
+        (Some("Wrong dose"), None)
+    );
     let again = clinic.app.stop_prescription(of(&voided.summary.id, "x"));
     assert_eq!(refused(again), ErrorCode::TransitionRefused);
 }

@@ -19,7 +19,11 @@ pub(crate) fn display_name(doc: &Document) -> String {
     match doc.text("name", "preferred").map(str::trim) {
         Some(preferred) if !preferred.is_empty() => {
             let family = doc.text("name", "family").unwrap_or_default();
-            if preferred.contains(family.trim()) { preferred.to_owned() } else { in_order(family, preferred) }
+            if preferred.contains(family.trim()) {
+                preferred.to_owned()
+            } else {
+                in_order(family, preferred)
+            }
         }
         _ => legal_name(doc),
     }
@@ -42,18 +46,36 @@ fn in_order(family: &str, given: &str) -> String {
 }
 
 /// The office part of the header.
-pub(crate) fn header(read: &ReadTx<'_>, office: &Office, entity: &Entity, published: bool) -> Result<ClientHeader, Fault> {
+pub(crate) fn header(
+    read: &ReadTx<'_>,
+    office: &Office,
+    entity: &Entity,
+    published: bool,
+) -> Result<ClientHeader, Fault> {
     let doc = &entity.doc;
-    let text = |unit: &str, member: &str| doc.text(unit, member).filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    let text = |unit: &str, member: &str| {
+        doc.text(unit, member)
+            .filter(|text| !text.trim().is_empty())
+            .map(str::to_owned)
+    };
     let birth_date = text("birth", "date");
-    let age = birth_date.as_deref().and_then(|born| age_in_years(date(born).ok()?, office.today()));
+    let age = birth_date
+        .as_deref()
+        .and_then(|born| age_in_years(date(born).ok()?, office.today()));
     let minor = age.is_some_and(|age| age < ADULT);
     let related = read.related_persons(ClientId::new(entity.key.id.uuid()))?;
     let contact = |kind: &str| {
-        related.iter().find(|person| person.doc.text("relation", "kind") == Some(kind)).map(|person| HeaderContact {
-            name: person.doc.text("name", "display").unwrap_or_default().to_owned(),
-            phone: person.doc.text("phone", "raw").filter(|phone| !phone.is_empty()).map(str::to_owned),
-        })
+        related
+            .iter()
+            .find(|person| person.doc.text("relation", "kind") == Some(kind))
+            .map(|person| HeaderContact {
+                name: person.doc.text("name", "display").unwrap_or_default().to_owned(),
+                phone: person
+                    .doc
+                    .text("phone", "raw")
+                    .filter(|phone| !phone.is_empty())
+                    .map(str::to_owned),
+            })
     };
     Ok(ClientHeader {
         client_id: entity.key.id.to_string(),
@@ -77,7 +99,10 @@ pub(crate) fn header(read: &ReadTx<'_>, office: &Office, entity: &Entity, publis
 }
 
 pub(crate) fn number_is_provisional(doc: &Document, published: bool) -> bool {
-    let confirmed = doc.unit("number").and_then(|number| number.get("confirmed")?.as_bool()).unwrap_or_default();
+    let confirmed = doc
+        .unit("number")
+        .and_then(|number| number.get("confirmed")?.as_bool())
+        .unwrap_or_default();
     published && !confirmed
 }
 
@@ -87,7 +112,10 @@ fn missing_consents(doc: &Document) -> Vec<String> {
     consents
         .into_iter()
         .flat_map(|consents| consents.values())
-        .filter(|consent| consent.get("given_at").is_none_or(Value::is_null) || consent.get("withdrawn_at").is_some_and(|at| !at.is_null()))
+        .filter(|consent| {
+            consent.get("given_at").is_none_or(Value::is_null)
+                || consent.get("withdrawn_at").is_some_and(|at| !at.is_null())
+        })
         .filter_map(|consent| consent.get("title")?.as_str().map(str::to_owned))
         .collect()
 }
@@ -109,7 +137,11 @@ pub(crate) const fn permission_name(permission: Permission) -> &'static str {
 }
 
 /// Adds the clinical part to the headers of clients whom this clinician treats.
-pub(crate) fn add_clinical(login: &Login, now: caseload_domain::time::Millis, headers: &mut [ClientHeader]) -> Result<(), Fault> {
+pub(crate) fn add_clinical(
+    login: &Login,
+    now: caseload_domain::time::Millis,
+    headers: &mut [ClientHeader],
+) -> Result<(), Fault> {
     let Ok(clinical) = login.clinical() else { return Ok(()) };
     let treated = login.treated()?;
     let mine: Vec<ClientId> = headers
@@ -123,7 +155,11 @@ pub(crate) fn add_clinical(login: &Login, now: caseload_domain::time::Millis, he
     let charts: Vec<EntityKey> = mine.iter().map(|client| chart_key(*client)).collect();
     login.note_reading(now, "chart.view", &charts)?;
     for header in headers {
-        let client = header.client_id.parse::<ClientId>().ok().filter(|client| mine.contains(client));
+        let client = header
+            .client_id
+            .parse::<ClientId>()
+            .ok()
+            .filter(|client| mine.contains(client));
         if let Some(client) = client {
             header.clinical = Some(clinical_header(clinical, client)?);
         }
@@ -142,7 +178,10 @@ fn clinical_header(clinical: &Store, client: ClientId) -> Result<ClinicalHeader,
         allergies: allergies(&doc),
         risk: doc.text("risk", "level").and_then(risk),
         risk_on: doc.text("risk", "assessed_on").map(str::to_owned),
-        safety_plan: doc.text("safety_plan", "text").filter(|text| !text.is_empty()).map(str::to_owned),
+        safety_plan: doc
+            .text("safety_plan", "text")
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
     })
 }
 
@@ -188,8 +227,14 @@ mod tests {
         for (name, shown) in [
             (json!({"family": "김", "given": "서연"}), "김서연"),
             (json!({"family": "Ellis", "given": "Hana"}), "Hana Ellis"),
-            (json!({"family": "Ellis", "given": "Hana", "preferred": "Han"}), "Han Ellis"),
-            (json!({"family": "Ellis", "given": "Hana", "preferred": "H. Ellis"}), "H. Ellis"),
+            (
+                json!({"family": "Ellis", "given": "Hana", "preferred": "Han"}),
+                "Han Ellis",
+            ),
+            (
+                json!({"family": "Ellis", "given": "Hana", "preferred": "H. Ellis"}),
+                "H. Ellis",
+            ),
             (json!({"family": "", "given": "Hana"}), "Hana"),
         ] {
             let doc: Document = serde_json::from_value(json!({"name": name})).unwrap();

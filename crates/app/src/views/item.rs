@@ -13,7 +13,12 @@ use crate::dto::{AppointmentStatus, CalendarItem, Modality, Participant, Placeme
 use crate::fault::Fault;
 
 /// Puts an appointment into words.
-pub(crate) fn item(read: &ReadTx<'_>, office: &Office, entity: &Entity, published: bool) -> Result<CalendarItem, Fault> {
+pub(crate) fn item(
+    read: &ReadTx<'_>,
+    office: &Office,
+    entity: &Entity,
+    published: bool,
+) -> Result<CalendarItem, Fault> {
     let doc = &entity.doc;
     let zone_name = doc.text("when", "zone").unwrap_or(&office.zone_name);
     let zone = zone_of(doc, office);
@@ -21,7 +26,10 @@ pub(crate) fn item(read: &ReadTx<'_>, office: &Office, entity: &Entity, publishe
     let wall = wall_in(start, zone);
     let end_wall = wall_in(end, zone);
     let therapist_id = doc.text("when", "therapist").unwrap_or_default().to_owned();
-    let room_id = doc.text("when", "room").filter(|room| !room.is_empty()).map(str::to_owned);
+    let room_id = doc
+        .text("when", "room")
+        .filter(|room| !room.is_empty())
+        .map(str::to_owned);
     let clash = match appointments::occupation(doc) {
         Some(occupation) => overlaps(read, &occupation, entity)?,
         None => false,
@@ -51,7 +59,12 @@ pub(crate) fn item(read: &ReadTx<'_>, office: &Office, entity: &Entity, publishe
 }
 
 /// Many at once.
-pub(crate) fn items(read: &ReadTx<'_>, office: &Office, all: &[Entity], published: bool) -> Result<Vec<CalendarItem>, Fault> {
+pub(crate) fn items(
+    read: &ReadTx<'_>,
+    office: &Office,
+    all: &[Entity],
+    published: bool,
+) -> Result<Vec<CalendarItem>, Fault> {
     all.iter().map(|entity| item(read, office, entity, published)).collect()
 }
 
@@ -63,7 +76,9 @@ pub(crate) fn bounds(doc: &Document) -> (Millis, Millis) {
 
 /// The zone in which an appointment was agreed.
 pub(crate) fn zone_of(doc: &Document, office: &Office) -> Tz {
-    doc.text("when", "zone").and_then(|name| time::zone(name).ok()).unwrap_or(office.zone)
+    doc.text("when", "zone")
+        .and_then(|name| time::zone(name).ok())
+        .unwrap_or(office.zone)
 }
 
 /// The clients who take part.
@@ -86,8 +101,14 @@ fn participants(read: &ReadTx<'_>, doc: &Document) -> Result<Vec<Participant>, F
         let found = client(read, id)?;
         shown.push(Participant {
             client_id: id.to_string(),
-            name: found.as_ref().map(|client| display_name(&client.doc)).unwrap_or_default(),
-            number: found.as_ref().and_then(|client| client.doc.text("number", "value")).map(str::to_owned),
+            name: found
+                .as_ref()
+                .map(|client| display_name(&client.doc))
+                .unwrap_or_default(),
+            number: found
+                .as_ref()
+                .and_then(|client| client.doc.text("number", "value"))
+                .map(str::to_owned),
         });
     }
     shown.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.client_id.cmp(&b.client_id)));

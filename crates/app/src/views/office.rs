@@ -34,7 +34,11 @@ impl Office {
     pub(crate) fn read(read: &ReadTx<'_>, now: Millis) -> Result<Self, Fault> {
         let practice = read.practice()?;
         let text = |unit: &str, member: &str| {
-            practice.as_ref().and_then(|practice| practice.doc.text(unit, member)).unwrap_or_default().to_owned()
+            practice
+                .as_ref()
+                .and_then(|practice| practice.doc.text(unit, member))
+                .unwrap_or_default()
+                .to_owned()
         };
         let locations = read.locations()?;
         let mut devices = HashMap::new();
@@ -42,7 +46,12 @@ impl Office {
         for device in read.devices()? {
             let id = device.key.id.to_string();
             let elements = device.doc.unit("replicas").and_then(|unit| unit.as_object());
-            replicas.extend(elements.into_iter().flat_map(|all| all.keys()).map(|replica| (replica.clone(), id.clone())));
+            replicas.extend(
+                elements
+                    .into_iter()
+                    .flat_map(|all| all.keys())
+                    .map(|replica| (replica.clone(), id.clone())),
+            );
             devices.insert(id, device.doc.text("name", "display").unwrap_or_default().to_owned());
         }
         let zone_name = text("zone", "tz");
@@ -66,7 +75,11 @@ impl Office {
 
     /// The name of a person; empty for one who is not known here.
     pub(crate) fn staff_name(&self, id: &str) -> String {
-        self.staff.iter().find(|person| person.id == id).map(|person| person.name.clone()).unwrap_or_default()
+        self.staff
+            .iter()
+            .find(|person| person.id == id)
+            .map(|person| person.name.clone())
+            .unwrap_or_default()
     }
 
     pub(crate) fn room_name(&self, id: &str) -> Option<String> {
@@ -116,7 +129,11 @@ pub(crate) fn wall_in(at: Millis, zone: Tz) -> NaiveDateTime {
 
 fn staff_member((position, entity): (usize, &Entity)) -> StaffMember {
     let role = role(entity.doc.text("role", "role").unwrap_or_default());
-    let admin = entity.doc.unit("role").and_then(|unit| unit.get("admin")?.as_bool()).unwrap_or_default();
+    let admin = entity
+        .doc
+        .unit("role")
+        .and_then(|unit| unit.get("admin")?.as_bool())
+        .unwrap_or_default();
     let state = entity.doc.text("status", "state").unwrap_or_default();
     StaffMember {
         id: entity.key.id.to_string(),
@@ -124,7 +141,11 @@ fn staff_member((position, entity): (usize, &Entity)) -> StaffMember {
         role,
         admin,
         treats: role == Role::Therapist,
-        licence: entity.doc.text("professional", "licence").filter(|licence| !licence.is_empty()).map(str::to_owned),
+        licence: entity
+            .doc
+            .text("professional", "licence")
+            .filter(|licence| !licence.is_empty())
+            .map(str::to_owned),
         active: state != "left",
         colour: u32::try_from(position).unwrap_or_default(),
     }
@@ -145,7 +166,15 @@ pub(crate) fn rooms_of(location: &Entity) -> Vec<(String, String)> {
     let mut rooms: Vec<(String, String)> = rooms
         .into_iter()
         .flatten()
-        .map(|(id, room)| (id.clone(), room.get("name").and_then(|name| name.as_str()).unwrap_or_default().to_owned()))
+        .map(|(id, room)| {
+            (
+                id.clone(),
+                room.get("name")
+                    .and_then(|name| name.as_str())
+                    .unwrap_or_default()
+                    .to_owned(),
+            )
+        })
         .collect();
     rooms.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
     rooms
@@ -153,7 +182,9 @@ pub(crate) fn rooms_of(location: &Entity) -> Vec<(String, String)> {
 
 /// A client that is there and not void.
 pub(crate) fn client(read: &ReadTx<'_>, id: ClientId) -> Result<Option<Entity>, Fault> {
-    Ok(read.get(&EntityKey::new("client", id.entity()))?.filter(|entity| !entity.deleted))
+    Ok(read
+        .get(&EntityKey::new("client", id.entity()))?
+        .filter(|entity| !entity.deleted))
 }
 
 /// Whether everything of an entity is at the service; always so in a practice without one.

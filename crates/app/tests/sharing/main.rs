@@ -1,0 +1,6 @@
+//! Sharing between real profiles and the service itself: publishing, joining, working apart, settling.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod apart;
+mod computers;
+mod joining;
