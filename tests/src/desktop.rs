@@ -133,16 +133,23 @@ impl Desktop {
     /// # Errors
     /// As for [`Desktop::click`].
     pub fn click_selector(&self, selector: &str) -> Result<()> {
-        self.until(&format!("a click on {selector}"), || {
-            let script = "const found = document.querySelector(arguments[0]); return Boolean(found) && !found.disabled && found.ariaDisabled !== 'true'";
-            if self.session()?.run(script, &[json!(selector)])? != json!(true) {
-                return Ok(None);
-            }
+        let mut obstacle = None;
+        let clicked = self.until(&format!("a click on {selector}"), || {
+            let script = "const found = document.querySelector(arguments[0]);
+                found?.scrollIntoView({ block: 'nearest', behavior: 'instant' });
+                return found ? (found.disabled || found.getAttribute('aria-disabled') === 'true' ? 'it is disabled' : '') : 'it is not there'";
+            let state = self.session()?.run(script, &[json!(selector)])?;
+            obstacle = state.as_str().filter(|state| !state.is_empty()).map(str::to_owned);
             match self.session()?.find(selector)? {
-                Some(element) => not_yet(self.session()?.click(&element)),
-                None => Ok(None),
+                Some(element) if obstacle.is_none() => {
+                    let clicked = self.session()?.click(&element);
+                    obstacle = clicked.as_ref().err().map(ToString::to_string);
+                    not_yet(clicked)
+                }
+                _ => Ok(None),
             }
-        })
+        });
+        clicked.with_context(|| format!("{}: {}", self.name, obstacle.unwrap_or_default()))
     }
 
     /// Types a text into a field, over what it holds.

@@ -71,12 +71,7 @@ fn the_content_policy_refuses_foreign_and_inline_content() {
     let refused = window.run_async(script, &[]).unwrap();
     assert_eq!(
         refused,
-        json!([
-            "connect-src",
-            "img-src",
-            "script-src-elem",
-            "style-src-elem"
-        ])
+        json!(["connect-src", "img-src", "script-src-elem", "style-src-elem"])
     );
     assert_eq!(
         window.run("return window.__ran === undefined", &[]).unwrap(),
