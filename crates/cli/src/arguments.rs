@@ -364,35 +364,39 @@ pub(crate) enum Notes {
     },
 }
 
+/// A prescription of one medicine.
+#[derive(Args)]
+pub(crate) struct NewPrescription {
+    /// Id or number of the client.
+    pub(crate) client: String,
+    #[arg(long)]
+    pub(crate) drug: String,
+    #[arg(long, default_value = "")]
+    pub(crate) form: String,
+    #[arg(long, default_value = "")]
+    pub(crate) strength: String,
+    #[arg(long)]
+    pub(crate) dose: String,
+    #[arg(long, default_value = "by mouth")]
+    pub(crate) route: String,
+    #[arg(long)]
+    pub(crate) frequency: String,
+    #[arg(long, default_value = "")]
+    pub(crate) duration: String,
+    #[arg(long, default_value = "")]
+    pub(crate) quantity: String,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) refills: u32,
+    #[arg(long, default_value = "")]
+    pub(crate) diagnosis: String,
+    #[arg(long, default_value = "")]
+    pub(crate) instructions: String,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Prescriptions {
     /// Start a prescription of one medicine.
-    New {
-        /// Id or number of the client.
-        client: String,
-        #[arg(long)]
-        drug: String,
-        #[arg(long, default_value = "")]
-        form: String,
-        #[arg(long, default_value = "")]
-        strength: String,
-        #[arg(long)]
-        dose: String,
-        #[arg(long, default_value = "by mouth")]
-        route: String,
-        #[arg(long)]
-        frequency: String,
-        #[arg(long, default_value = "")]
-        duration: String,
-        #[arg(long, default_value = "")]
-        quantity: String,
-        #[arg(long, default_value_t = 0)]
-        refills: u32,
-        #[arg(long, default_value = "")]
-        diagnosis: String,
-        #[arg(long, default_value = "")]
-        instructions: String,
-    },
+    New(Box<NewPrescription>),
     /// Issue: it gets its number and never changes again.
     Issue {
         /// Its id.
@@ -559,7 +563,13 @@ mod tests {
     fn a_new_person_needs_a_role_and_a_name_and_an_own_computer_neither() {
         assert!(read("enrol --role front-desk --name Desk").is_ok());
         assert!(read("enrol --own").is_ok());
-        for wrong in ["enrol", "enrol --role admin", "enrol --name Desk", "enrol --own --role admin --name Desk", "enrol --role owner --name X"] {
+        for wrong in [
+            "enrol",
+            "enrol --role admin",
+            "enrol --name Desk",
+            "enrol --own --role admin --name Desk",
+            "enrol --role owner --name X",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }
@@ -568,7 +578,11 @@ mod tests {
     fn the_profile_may_be_named_before_or_after_the_command() {
         for line in ["--profile /tmp/x --json status", "status --json --profile /tmp/x"] {
             let arguments = read(line).unwrap();
-            assert_eq!((arguments.profile, arguments.json), (Some(PathBuf::from("/tmp/x")), true), "{line}");
+            assert_eq!(
+                (arguments.profile, arguments.json),
+                (Some(PathBuf::from("/tmp/x")), true),
+                "{line}"
+            );
         }
     }
 
@@ -578,7 +592,10 @@ mod tests {
         assert!(read("conflicts settle id typed value").is_ok());
         assert!(read("conflicts settle id typed").is_err());
         assert!(read("clashes settle id move-b 2031-05-12 09:00").is_ok());
-        assert!(read("clashes settle id keep-both").is_err(), "keeping both needs a reason");
+        assert!(
+            read("clashes settle id keep-both").is_err(),
+            "keeping both needs a reason"
+        );
     }
 
     #[test]
@@ -591,7 +608,10 @@ mod tests {
         assert!(plain.listen.ip().is_loopback());
         let named = service("service --data /tmp/x --listen 0.0.0.0:1 --name a --name b").unwrap();
         assert_eq!(named.name, ["a", "b"]);
-        assert!(service("service --data /tmp/x --demo --master-key /tmp/k").is_none(), "one key, not two");
+        assert!(
+            service("service --data /tmp/x --demo --master-key /tmp/k").is_none(),
+            "one key, not two"
+        );
         assert!(service("service --data /tmp/x --listen here").is_none());
     }
 }

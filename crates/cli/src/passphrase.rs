@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 /// The variable that may hold it.
@@ -26,6 +27,30 @@ pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
     write!(error, "Passphrase: ")?;
     error.flush()?;
     let mut typed = Zeroizing::new(String::new());
-    std::io::stdin().read_line(&mut typed)?;
+    {
+        let _unseen = Unseen::begin()?;
+        std::io::stdin().read_line(&mut typed)?;
+    }
+    writeln!(error)?;
     Ok(Zeroizing::new(typed.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// While this lives, the terminal does not show what is typed.
+struct Unseen(Termios);
+
+impl Unseen {
+    fn begin() -> anyhow::Result<Self> {
+        let usual = tcgetattr(std::io::stdin())?;
+        let mut unseen = usual.clone();
+        unseen.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &unseen)?;
+        Ok(Self(usual))
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing put back.
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0).ok();
+    }
 }

@@ -32,9 +32,9 @@ pub(crate) async fn clients(context: &Context, command: Clients) -> Done {
             context.print(&outcome)?;
             match outcome {
                 CreateClientOutcome::Created { .. } => Ok(()),
-                CreateClientOutcome::LooksLike { .. } => {
-                    Err(Failure::Undecided("somebody alike is here already: add with --force all the same"))
-                }
+                CreateClientOutcome::LooksLike { .. } => Err(Failure::Undecided(
+                    "somebody alike is here already: add with --force all the same",
+                )),
             }
         }
         Clients::List { query } => {

@@ -8,10 +8,10 @@ use caseload_app::dto::{
 };
 use serde_json::json;
 
-use crate::arguments::{self, RoleName};
-use crate::signed_in::Context;
 use crate::Done;
+use crate::arguments::{self, RoleName};
 use crate::output::{self, Form};
+use crate::signed_in::Context;
 
 /// Makes the same practice every time, keys aside.
 const DEMONSTRATION: u64 = 1;
@@ -59,7 +59,7 @@ pub(crate) async fn join(context: &Context, options: arguments::Join) -> Done {
     context.print(&status)
 }
 
-pub(crate) async fn status(context: &Context) -> Done {
+pub(crate) fn status(context: &Context) -> Done {
     let app = context.open()?;
     context.print(&app.status()?)
 }
@@ -110,7 +110,8 @@ pub(crate) fn demo(context: &Context, data: &Path) -> Done {
         return Ok(());
     }
     let people = report.people.iter();
-    let people = people.map(|person| json!({"name": person.name, "role": person.role, "passphrase": person.passphrase}));
+    let people =
+        people.map(|person| json!({"name": person.name, "role": person.role, "passphrase": person.passphrase}));
     context.print(&json!({
         "profile": profile,
         "clients": report.clients,

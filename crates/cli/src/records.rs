@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::Context as _;
 use caseload_app::App;
 use caseload_app::dto::{
-    AddAddendum, AutosaveNote, ByClient, ById, ByIdWithReason, CreateNote, ErrorCode, NoteSection, NoteTemplate, NotesRequest,
-    PrescriptionLine, PrintRequest, SavePrescription,
+    AddAddendum, AutosaveNote, ByClient, ById, ByIdWithReason, CreateNote, ErrorCode, NoteSection, NoteTemplate,
+    NotesRequest, PrescriptionLine, PrintRequest, SavePrescription,
 };
 
-use crate::arguments::{Notes, Prescriptions};
+use crate::arguments::{NewPrescription, Notes, Prescriptions};
 use crate::people::find;
 use crate::signed_in::Context;
 use crate::{Done, Failure};
@@ -130,40 +130,15 @@ fn write_sections(app: &App, id: &str, sections: &[NoteSection]) -> Done {
 
 pub(crate) async fn prescriptions(context: &Context, command: Prescriptions) -> Done {
     match command {
-        Prescriptions::New {
-            client,
-            drug,
-            form,
-            strength,
-            dose,
-            route,
-            frequency,
-            duration,
-            quantity,
-            refills,
-            diagnosis,
-            instructions,
-        } => {
-            let line = PrescriptionLine {
-                drug,
-                form,
-                strength,
-                dose,
-                route,
-                frequency,
-                duration,
-                quantity,
-                refills,
-            };
+        Prescriptions::New(new) => {
             context
                 .with(|app| {
-                    let client_id = find(app, &client)?;
                     Ok(app.save_prescription(SavePrescription {
                         id: None,
-                        client_id,
-                        lines: vec![line],
-                        diagnosis,
-                        instructions,
+                        client_id: find(app, &new.client)?,
+                        lines: vec![line(&new)],
+                        diagnosis: new.diagnosis,
+                        instructions: new.instructions,
                     })?)
                 })
                 .await
@@ -195,5 +170,19 @@ pub(crate) async fn prescriptions(context: &Context, command: Prescriptions) -> 
                 })
                 .await
         }
+    }
+}
+
+fn line(new: &NewPrescription) -> PrescriptionLine {
+    PrescriptionLine {
+        drug: new.drug.clone(),
+        form: new.form.clone(),
+        strength: new.strength.clone(),
+        dose: new.dose.clone(),
+        route: new.route.clone(),
+        frequency: new.frequency.clone(),
+        duration: new.duration.clone(),
+        quantity: new.quantity.clone(),
+        refills: new.refills,
     }
 }
