@@ -12,7 +12,10 @@ use serde_json::json;
 #[tokio::test(flavor = "multi_thread")]
 async fn two_desks_merge_different_units_and_keep_both_values_of_the_same_one() {
     let clinic = Clinic::open().await;
-    let (one, other) = (clinic.file("one.db", Office).await, clinic.file("other.db", Office).await);
+    let (one, other) = (
+        clinic.file("one.db", Office).await,
+        clinic.file("other.db", Office).await,
+    );
     let client = one.add_client("Minji");
     one.round().await.unwrap();
     other.round().await.unwrap();
@@ -24,7 +27,10 @@ async fn two_desks_merge_different_units_and_keep_both_values_of_the_same_one() 
     assert!(one.is_equal_to_the_service().await && other.is_equal_to_the_service().await);
     for desk in [&one, &other] {
         let seen = desk.document(&client).unwrap();
-        assert_eq!((seen.text("phone", "raw"), seen.text("address", "city")), (Some("1"), Some("Busan")));
+        assert_eq!(
+            (seen.text("phone", "raw"), seen.text("address", "city")),
+            (Some("1"), Some("Busan"))
+        );
         let open = desk.store.read(|read| read.open_conflicts()).unwrap();
         assert_eq!(open.len(), 1);
         assert_eq!(open[0].doc.unit("other").unwrap()["value"], json!({"raw": "2"}));
@@ -34,7 +40,10 @@ async fn two_desks_merge_different_units_and_keep_both_values_of_the_same_one() 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_bookings_made_offline_one_is_placed_the_other_contested_and_a_person_settles_it() {
     let clinic = Clinic::open().await;
-    let (one, other) = (clinic.file("one.db", Office).await, clinic.file("other.db", Office).await);
+    let (one, other) = (
+        clinic.file("one.db", Office).await,
+        clinic.file("other.db", Office).await,
+    );
     let (first, second) = (one.add_client("Minji"), one.add_client("Theo"));
     one.round().await.unwrap();
     other.round().await.unwrap();
@@ -44,7 +53,10 @@ async fn of_two_bookings_made_offline_one_is_placed_the_other_contested_and_a_pe
     other.round().await.unwrap();
     let placement = |key| one.document(key).unwrap().text("placement", "state").map(str::to_owned);
     assert!(one.is_equal_to_the_service().await);
-    assert_eq!((placement(&placed).as_deref(), placement(&contested).as_deref()), (Some("placed"), Some("contested")));
+    assert_eq!(
+        (placement(&placed).as_deref(), placement(&contested).as_deref()),
+        (Some("placed"), Some("contested"))
+    );
     one.write(|tx| {
         tx.patch_unit(&placed, "status", json!({"state": "cancelled_by_client"}))?;
         tx.place(&contested)
@@ -103,7 +115,11 @@ async fn a_desk_restored_from_a_copy_loses_nothing_and_makes_nothing_twice() {
     assert!(restored.is_equal_to_the_service().await);
     let seen = restored.document(&client).unwrap();
     assert_eq!(
-        (seen.text("address", "city"), seen.text("phone", "raw"), seen.text("email", "value")),
+        (
+            seen.text("address", "city"),
+            seen.text("phone", "raw"),
+            seen.text("email", "value")
+        ),
         (Some("Seoul"), Some("after the copy"), Some("new@example.org"))
     );
     assert!(restored.store.read(|read| read.open_conflicts()).unwrap().is_empty());
@@ -122,8 +138,14 @@ async fn a_cloned_desk_is_noticed_and_both_clones_keep_their_work() {
     desk.round().await.unwrap();
     assert!(clone.is_equal_to_the_service().await && desk.is_equal_to_the_service().await);
     let seen = desk.document(&client).unwrap();
-    assert_eq!((seen.text("phone", "raw"), seen.text("address", "city")), (Some("original"), Some("clone")));
-    assert_ne!(desk.store.identity().unwrap().replica, clone.store.identity().unwrap().replica);
+    assert_eq!(
+        (seen.text("phone", "raw"), seen.text("address", "city")),
+        (Some("original"), Some("clone"))
+    );
+    assert_ne!(
+        desk.store.identity().unwrap().replica,
+        clone.store.identity().unwrap().replica
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,27 +155,45 @@ async fn a_service_restored_from_an_older_copy_is_noticed_and_waiting_work_is_ke
     let client = desk.add_client("Minji");
     desk.round().await.unwrap();
     clinic.stop_service().await;
-    let (data, copy) = (clinic.folder.path().join("service"), clinic.folder.path().join("service-copy"));
+    let (data, copy) = (
+        clinic.folder.path().join("service"),
+        clinic.folder.path().join("service-copy"),
+    );
     copy_folder(&data, &copy);
     clinic.start_service().await;
-    desk.set(&client, "phone", json!({"raw": "acknowledged, then lost by the restore"}));
+    desk.set(
+        &client,
+        "phone",
+        json!({"raw": "acknowledged, then lost by the restore"}),
+    );
     desk.round().await.unwrap();
     clinic.stop_service().await;
     std::fs::remove_dir_all(&data).unwrap();
     copy_folder(&copy, &data);
     clinic.start_service().await;
     desk.set(&client, "address", json!({"city": "made after"}));
-    assert!(desk.is_equal_to_the_service().await, "the history is another one, and both ends come together again");
-    assert_eq!(desk.document(&client).unwrap().text("address", "city"), Some("made after"));
+    assert!(
+        desk.is_equal_to_the_service().await,
+        "the history is another one, and both ends come together again"
+    );
+    assert_eq!(
+        desk.document(&client).unwrap().text("address", "city"),
+        Some("made after")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_clinical_file_receives_the_record_of_the_clients_in_care() {
     let clinic = Clinic::open().await;
-    let (office, clinical) = (clinic.file("one.db", Office).await, clinic.file("clinical.db", Clinical).await);
+    let (office, clinical) = (
+        clinic.file("one.db", Office).await,
+        clinic.file("clinical.db", Clinical).await,
+    );
     let client = office.add_client("Minji");
     office.round().await.unwrap();
-    let notes: Vec<_> = (0..25).map(|number| clinical.note(&client, &format!("plan {number}"))).collect();
+    let notes: Vec<_> = (0..25)
+        .map(|number| clinical.note(&client, &format!("plan {number}")))
+        .collect();
     assert!(clinical.is_equal_to_the_service().await);
     let fresh = clinic.file("fresh.db", Clinical).await;
     assert!(fresh.is_equal_to_the_service().await);

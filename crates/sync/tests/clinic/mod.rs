@@ -1,5 +1,11 @@
 //! A clinic of real parts: the service on its embedded storage, and computers with real files and keys, over HTTP on loopback.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs, reason = "test support")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "test support"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +16,9 @@ use caseload_domain::time::Millis;
 use caseload_domain::{ClientId, DeviceId, Document, EntityId, EntityKey, PracticeId, ReplicaId, Role, UserId};
 use caseload_protocol::auth::{ClaimRequest, RegisterReplicaRequest, ReplicaKind};
 use caseload_service::{MasterKeySource, RunningService, Service, ServiceConfig};
-use caseload_store::{Action, Author, Entropy, FileKind, Identity as FileIdentity, KeyProof, Opening, Store, WriteError, WriteTx};
+use caseload_store::{
+    Action, Author, Entropy, FileKind, Identity as FileIdentity, KeyProof, Opening, Store, WriteError, WriteTx,
+};
 use caseload_sync::engine::{Engine, Round, SyncError};
 use caseload_sync::session::{self, Identity, Session};
 use caseload_sync::transport::{BoxFuture, Exchange, Transport};
@@ -55,7 +63,11 @@ impl Clinic {
         let folder = tempfile::tempdir().unwrap();
         let service = start(&folder.path().join("service"), 0).await;
         let (root, owner_key, device_key) = (SigningKey::generate(), SigningKey::generate(), DatabaseKey::random());
-        let (practice, owner, device) = (PracticeId::new(new_id()), UserId::new(new_id()), DeviceId::new(new_id()));
+        let (practice, owner, device) = (
+            PracticeId::new(new_id()),
+            UserId::new(new_id()),
+            DeviceId::new(new_id()),
+        );
         let certificate = UserCertificate {
             practice,
             user: owner,
@@ -76,7 +88,16 @@ impl Clinic {
         let address = service.url();
         let transport: SharedTransport = Arc::new(HttpTransport::new(&address, None).unwrap());
         session::claim(&transport, &request).await.unwrap();
-        Self { folder, practice, owner, owner_key, device, device_key, service: Some(service), address }
+        Self {
+            folder,
+            practice,
+            owner,
+            owner_key,
+            device,
+            device_key,
+            service: Some(service),
+            address,
+        }
     }
 
     /// Ends the service in order and starts it again in the same place.
@@ -100,9 +121,22 @@ impl Clinic {
         let path = self.folder.path().join(name);
         let replica = new_replica();
         let session = self.session(Arc::new(Flaky::new(&self.address)));
-        let number = session.register_replica(&RegisterReplicaRequest { replica, kind, replaces: None }).await.unwrap();
+        let number = session
+            .register_replica(&RegisterReplicaRequest {
+                replica,
+                kind,
+                replaces: None,
+            })
+            .await
+            .unwrap();
         let kind = self.file_kind(kind);
-        let identity = FileIdentity { practice: self.practice, device: self.device, kind, replica, replica_number: number };
+        let identity = FileIdentity {
+            practice: self.practice,
+            device: self.device,
+            kind,
+            replica,
+            replica_number: number,
+        };
         let store = Store::create(&path, &self.device_key, &identity, Entropy::system()).unwrap();
         self.desk(path, store)
     }
@@ -110,7 +144,11 @@ impl Clinic {
     /// Opens a file that is there, as after a restore from a copy.
     pub fn reopen(&self, name: &str, kind: ReplicaKind) -> Desk {
         let path = self.folder.path().join(name);
-        let opening = Opening { kind: self.file_kind(kind), proof: KeyProof::Proven, head: &|_| HeadCheck::Unknown };
+        let opening = Opening {
+            kind: self.file_kind(kind),
+            proof: KeyProof::Proven,
+            head: &|_| HeadCheck::Unknown,
+        };
         let store = Store::open(&path, &self.device_key, &opening, Entropy::system()).unwrap();
         self.desk(path, store)
     }
@@ -125,8 +163,20 @@ impl Clinic {
     fn desk(&self, path: PathBuf, store: Store) -> Desk {
         let flaky = Arc::new(Flaky::new(&self.address));
         let store = Arc::new(store);
-        let engine = Engine::new(Arc::new(self.session(flaky.clone())), store.clone(), "test", new_replica);
-        Desk { path, store, engine, flaky, user: self.owner, signing: self.owner_key.clone() }
+        let engine = Engine::new(
+            Arc::new(self.session(flaky.clone())),
+            store.clone(),
+            "test",
+            new_replica,
+        );
+        Desk {
+            path,
+            store,
+            engine,
+            flaky,
+            user: self.owner,
+            signing: self.owner_key.clone(),
+        }
     }
 
     fn session(&self, transport: Arc<Flaky>) -> Session {
@@ -145,7 +195,9 @@ impl Clinic {
 
 async fn start(data: &Path, port: u16) -> RunningService {
     let listen = ([127, 0, 0, 1], port).into();
-    Service::start(ServiceConfig::new(data, listen, MasterKeySource::Demonstration)).await.unwrap()
+    Service::start(ServiceConfig::new(data, listen, MasterKeySource::Demonstration))
+        .await
+        .unwrap()
 }
 
 /// One file that syncs.
@@ -160,8 +212,22 @@ pub struct Desk {
 
 impl Desk {
     pub fn write<T>(&self, body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, WriteError>) -> T {
-        let author = Author { user: self.user, role: Role::Therapist, signing: &self.signing };
-        self.store.write(&author, Action { name: "test", at: now() }, body).unwrap().value
+        let author = Author {
+            user: self.user,
+            role: Role::Therapist,
+            signing: &self.signing,
+        };
+        self.store
+            .write(
+                &author,
+                Action {
+                    name: "test",
+                    at: now(),
+                },
+                body,
+            )
+            .unwrap()
+            .value
     }
 
     pub async fn round(&self) -> Result<Round, SyncError> {
@@ -194,7 +260,10 @@ impl Desk {
     pub fn add_client(&self, given: &str) -> EntityKey {
         let user = self.user;
         self.write(|tx| {
-            let client = tx.create_new("client", document(json!({"name": {"family": "Kim", "given": given}, "status": {"state": "active"}})))?;
+            let client = tx.create_new(
+                "client",
+                document(json!({"name": {"family": "Kim", "given": given}, "status": {"state": "active"}})),
+            )?;
             let id = ClientId::new(client.id.uuid());
             let care = EntityKey::new("care_relationship", care_relationship_id(id, user));
             let parties = json!({"parties": {"client": id, "therapist": user}, "status": {"state": "active"}});
