@@ -137,6 +137,7 @@ const sectionWords: Record<string, () => string> = {
   history: m.section_history,
   risk: m.section_risk,
   formulation: m.section_formulation,
+  mental_status: m.section_mental_status,
   text: m.section_text,
 };
 
@@ -151,7 +152,7 @@ export const templateSections: Record<NoteTemplate, string[]> = {
   dap: ["data", "assessment", "plan"],
   birp: ["behaviour", "intervention", "response", "plan"],
   girp: ["goal", "intervention", "response", "plan"],
-  intake: ["presenting", "history", "risk", "formulation", "plan"],
+  intake: ["presenting", "history", "mental_status", "risk", "formulation", "plan"],
   free: ["text"],
 };
 
