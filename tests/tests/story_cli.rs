@@ -43,6 +43,26 @@ async fn a_first_working_day_with_mongodb() -> Result<()> {
     tokio::task::spawn_blocking(move || Story::new(Some(&uri))?.play()).await?
 }
 
+#[test]
+fn the_demonstration_opens_with_every_sign_in_that_it_prints() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let computer = Computer::new(folder.path(), "profile", "")?;
+    let made = computer.run(&["demo", "--data", &folder.path().to_string_lossy()])?;
+    ensure!(computer.profile() == Path::new(&text_at(&made, "/profile")?));
+    let people = made["people"].as_array().context("a list")?;
+    ensure!(people.len() == 3 && made["clients"] == 40, "{made}");
+    for person in people {
+        let (name, passphrase) = (text_at(person, "/name")?, text_at(person, "/passphrase")?);
+        let mut command = computer.command(&["--user", &name, "clients", "list"])?;
+        let output = command.env("CASELOAD_PASSPHRASE", passphrase).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{name}: {said}");
+        let clients: Value = serde_json::from_slice(&output.stdout)?;
+        ensure!(clients["total"] == 40, "{name}: {clients}");
+    }
+    Ok(())
+}
+
 /// The day so far.
 struct Story {
     folder: TempDir,
