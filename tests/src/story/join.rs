@@ -139,7 +139,7 @@ fn files_with(folder: &Path, words: &[&str]) -> Result<Vec<String>> {
         } else if path.is_file() {
             let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
             let holds = |word: &&str| bytes.windows(word.len()).any(|window| window == word.as_bytes());
-            if words.iter().any(|word| holds(word)) {
+            if words.iter().any(holds) {
                 found.push(path.display().to_string());
             }
         }
