@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::desktop::{Desktop, Setup};
+use crate::programs::source;
 use crate::report::Report;
 use crate::service::Service;
 
@@ -62,6 +63,8 @@ struct Story {
     appointments: Vec<String>,
     note: String,
     prescription: String,
+    /// The checker of what assistive programs need, as the text that is run in a page.
+    axe: String,
 }
 
 /// Plays the whole day.
@@ -72,6 +75,10 @@ struct Story {
 /// When the day cannot begin.
 pub fn play(options: &Options) -> Result<Report> {
     fs::create_dir_all(&options.out).with_context(|| format!("create {}", options.out.display()))?;
+    for name in ["therapist", "desk"] {
+        // A picture of an earlier failure would be taken for one of this run; mostly there is none.
+        fs::remove_file(options.out.join(format!("failed-{name}.png"))).ok();
+    }
     let mut report = Report::default();
     let begun = report.step(
         "the window opens on a new computer, with no network and no service",
@@ -105,6 +112,7 @@ impl Story {
             appointments: Vec::new(),
             note: String::new(),
             prescription: String::new(),
+            axe: fs::read_to_string(source("ui/node_modules/axe-core/axe.min.js")).context("read axe-core")?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::first_run::{create_practice, unlock};
@@ -40,20 +40,20 @@ struct Screen {
 impl Story {
     /// Walks every route; a violation fails its step and not the ones after it.
     pub(super) fn check_access(&self, report: &mut Report) -> Result<()> {
-        let axe = fs::read_to_string(source("ui/node_modules/axe-core/axe.min.js")).context("read axe-core")?;
         let fresh = open("fresh", self.folder.path(), &self.pictures)?;
         fresh.see("screen-welcome")?;
         let walk = |window: &Desktop, phase: &str, report: &mut Report| -> Result<()> {
             let screens = self.screens(phase)?;
             for look in LOOKS {
+                let (theme, language) = look;
                 let name = format!(
-                    "axe finds nothing: {phase}, {}, {}, {} screens",
-                    look.0,
-                    look.1,
+                    "axe finds nothing: {phase}, {theme}, {language}, {} addresses",
                     screens.len()
                 );
                 // Each look has a row of its own in the report; the walk goes on after a finding.
-                report.step(&name, || check_screens(window, &axe, look, &screens)).ok();
+                report
+                    .step(&name, || check_screens(window, &self.axe, look, &screens))
+                    .ok();
             }
             Ok(())
         };
@@ -87,10 +87,40 @@ impl Story {
                 address,
             }));
         }
+        if phase == "unlocked" {
+            screens.extend(self.panels());
+        }
         if screens.is_empty() {
             bail!("the router has no screen for {phase}");
         }
         Ok(screens)
+    }
+
+    /// What opens beside the calendar.
+    fn panels(&self) -> [Screen; 2] {
+        let day = &self.days[0];
+        let appointment = &self.appointments[0];
+        [
+            Screen {
+                name: "calendar-appointment".to_owned(),
+                address: format!("/calendar/day?date={day}&appointment={appointment}"),
+            },
+            Screen {
+                name: "calendar-book".to_owned(),
+                address: format!("/calendar/day?date={day}&book=1"),
+            },
+        ]
+    }
+
+    /// Checks what a window shows at this moment of the day.
+    pub(super) fn check_here(&self, window: &Desktop) -> Result<()> {
+        window.run(&format!("{}\n;return true", self.axe), &[])?;
+        let found = violations(window)?;
+        if found.is_empty() {
+            Ok(())
+        } else {
+            bail!(found.join("\n"))
+        }
     }
 
     fn ids(&self) -> [&str; 4] {
@@ -143,6 +173,12 @@ fn check_screens(window: &Desktop, axe: &str, look: (&str, &str), screens: &[Scr
     for screen in screens {
         window.go(&screen.address)?;
         settled(window)?;
+        ensure!(
+            window.place()? == screen.address,
+            "{} leads to {}",
+            screen.address,
+            window.place()?
+        );
         window.picture(&format!("axe-{}-{}-{}", screen.name, look.0, look.1))?;
         for violation in violations(window)? {
             found.push(format!("{}: {violation}", screen.address));

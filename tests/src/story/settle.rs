@@ -25,6 +25,7 @@ impl Story {
             );
         }
         window.picture("18-conflict")?;
+        self.check_here(window)?;
         let letter = if values[0].contains(DESKS_PHONE) { "a" } else { "b" };
         window.click(&format!("conflict-keep-{letter}"))?;
         window.see("conflicts-none")?;
@@ -49,6 +50,7 @@ impl Story {
             })?;
         }
         therapist.picture("18-clash-in-calendar")?;
+        self.check_here(therapist)?;
         desk.go("/sync")?;
         desk.see("clash")?;
         ensure!(desk.count("clash")? == 1, "there is one clash");
@@ -60,6 +62,7 @@ impl Story {
             ensure!(sides.contains(&Some(appointment.clone())), "both bookings are shown");
         }
         desk.picture("18-clash")?;
+        self.check_here(desk)?;
         desk.click("clash-move-b-0")?;
         desk.see("clashes-none")?;
         self.share_both()?;

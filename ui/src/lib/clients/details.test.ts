@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addressLine, emptyDetails, patchOf } from "./details";
+import { addressLine, carryOver, emptyDetails, patchOf } from "./details";
 
 describe("a patch of a client", () => {
   it("is empty when nothing was changed", () => {
@@ -22,6 +22,13 @@ describe("a patch of a client", () => {
     const before = { ...emptyDetails(), birthDate: "1990-01-01", email: "a@example.org" };
     expect(patchOf(before, { ...before, birthDate: null, email: "" })).toEqual({ birthDate: "", email: "" });
   });
+});
+
+it("keeps what was typed while a save was on its way", () => {
+  const sent = { ...emptyDetails(), phone: "1" };
+  const saved = { ...sent, email: "from another computer" };
+  const typed = { ...sent, phone: "12" };
+  expect(carryOver(saved, sent, typed)).toEqual({ ...saved, phone: "12" });
 });
 
 it("writes an address in the order of the language, without empty parts", () => {

@@ -33,6 +33,11 @@ export function patchOf(before: ClientDetails, after: ClientDetails): ClientPatc
   return patch;
 }
 
+/** What was saved, with what was typed while it was being saved. */
+export function carryOver(saved: ClientDetails, sent: ClientDetails, typed: ClientDetails): ClientDetails {
+  return { ...structuredClone(saved), ...(patchOf(sent, typed) as Partial<ClientDetails>) };
+}
+
 /** An address on one line, in the order it is written. */
 export function addressLine(address: Address, locale: string): string {
   const parts =
