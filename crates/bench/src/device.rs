@@ -4,7 +4,7 @@ use std::io::{BufRead as _, Write as _};
 
 use anyhow::{Context, Result, bail, ensure};
 use caseload_domain::{EntityId, EntityKey, Role};
-use caseload_store::{Action, StorageError, WriteError};
+use caseload_store::{Action, WriteError};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -270,7 +270,7 @@ impl Device {
             let entity = self
                 .profile
                 .clinical
-                .read(|read| Ok::<_, StorageError>(read.get(&key)?))?
+                .read(|read| read.get(&key))?
                 .context("a note is missing")?;
             for (unit, expected) in import::session_note(note, author)?.units() {
                 ensure!(

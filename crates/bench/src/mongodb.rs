@@ -42,6 +42,8 @@ impl Database {
                 let options = runtime
                     .block_on(async { ClientOptions::parse(&given).await })
                     .context("read CASELOAD_MONGODB_URI")?;
+                // The driver watches the server from the runtime that it is made in.
+                let _inside = runtime.enter();
                 let client = Client::with_options(options).context("use CASELOAD_MONGODB_URI")?;
                 (with_database(&given, &name), Server::Given(client, name))
             }
