@@ -1,7 +1,7 @@
 //! The desktop program: one window over the use cases of `caseload-app`.
 //!
-//! It holds no rule of the practice. [`commands`] adapts the methods of `App` to the window, [`shell`] keeps the `App` and locks it
-//! when the person is gone, [`window`] opens the window and keeps it to its own pages. What the window may call is granted by
+//! It holds no rule of the practice. `commands` adapts the methods of `App` to the window, `shell` keeps the `App` and locks it
+//! when the person is gone, `window` opens the window and keeps it to its own pages. What the window may call is granted by
 //! name in `capabilities/main.json` and let through by `isolation/`; tests hold both to the one list of commands.
 
 mod commands;
