@@ -31,6 +31,7 @@ CREATE TABLE doc (
     UNIQUE (type, id)
 );
 
+CREATE INDEX doc_scope ON doc (scope, type, id);
 CREATE INDEX doc_client ON doc (client, type) WHERE client IS NOT NULL;
 CREATE INDEX doc_author ON doc (author, type) WHERE author IS NOT NULL;
 CREATE INDEX doc_draft ON doc (author) WHERE status = 'draft';

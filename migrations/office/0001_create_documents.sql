@@ -35,6 +35,7 @@ CREATE TABLE doc (
     UNIQUE (type, id)
 );
 
+CREATE INDEX doc_scope ON doc (scope, type, id);
 CREATE INDEX doc_client ON doc (client, type) WHERE client IS NOT NULL;
 CREATE INDEX doc_therapist ON doc (therapist, starts) WHERE therapist IS NOT NULL;
 CREATE INDEX doc_starts ON doc (starts) WHERE starts IS NOT NULL;

@@ -120,6 +120,19 @@ impl Store {
         })
     }
 
+    /// Counts `scopes` as held by a file that holds none: from `beginning`, the position before any row, the feed brings all their rows.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn hold_from_the_beginning(&self, scopes: &[Scope], beginning: &Cursor) -> Result<(), StorageError> {
+        self.transact(|connection| {
+            let mut held = scopes.to_vec();
+            held.sort_unstable();
+            state::put(connection, Name::Scopes, &held)?;
+            state::put(connection, Name::Cursor, beginning)
+        })
+    }
+
     /// Sets the position after snapshots: the cursor of the first page.
     ///
     /// # Errors

@@ -338,6 +338,13 @@ impl Engine {
             };
             let answer: PullResponse = self.session.post("/v1/sync/pull", &request).await?;
             round.head_seq = answer.head_seq;
+            if !resuming && state.scopes.is_empty() && !answer.enter.is_empty() && answer.rows.is_empty() {
+                // A new file reads the feed from its beginning: one page for a thousand rows, where snapshots would be one for each client.
+                let (scopes, beginning) = (answer.enter, answer.cursor);
+                self.blocking(move |store| store.hold_from_the_beginning(&scopes, &beginning))
+                    .await??;
+                continue;
+            }
             round.pulled += answer.rows.len();
             for scope in &answer.leave {
                 let scope = *scope;

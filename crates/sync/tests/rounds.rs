@@ -200,6 +200,8 @@ async fn a_fresh_clinical_file_receives_the_record_of_the_clients_in_care() {
     for note in &notes {
         assert_eq!(fresh.document(note), clinical.document(note));
     }
+    let requests = fresh.flaky.requests_to("/v1/sync/snapshot");
+    assert_eq!(requests, 0, "a new file reads the feed, however many clients there are");
     let office_rows = office.store.read(|read| read.list("session_note")).unwrap();
     assert!(office_rows.is_empty(), "an office file holds no clinical row");
 }

@@ -319,6 +319,7 @@ pub struct Flaky {
     inner: HttpTransport,
     lose_answers_to: std::sync::Mutex<Option<&'static str>>,
     pub lost: AtomicUsize,
+    paths: std::sync::Mutex<Vec<String>>,
 }
 
 impl Flaky {
@@ -327,7 +328,13 @@ impl Flaky {
             inner: HttpTransport::new(address, None).unwrap(),
             lose_answers_to: std::sync::Mutex::new(None),
             lost: AtomicUsize::new(0),
+            paths: std::sync::Mutex::new(Vec::new()),
         }
+    }
+
+    /// How many requests went to `path` so far.
+    pub fn requests_to(&self, path: &str) -> usize {
+        self.paths.lock().unwrap().iter().filter(|asked| *asked == path).count()
     }
 
     /// From now on requests to `path` arrive and their answers do not; `None` mends the network.
@@ -338,6 +345,7 @@ impl Flaky {
 
 impl Transport for Flaky {
     fn exchange<'a>(&'a self, request: Exchange<'a>) -> BoxFuture<'a, Result<Vec<u8>, TransportError>> {
+        self.paths.lock().unwrap().push(request.path.to_owned());
         let is_lost = *self.lose_answers_to.lock().unwrap() == Some(request.path);
         Box::pin(async move {
             let answer = self.inner.exchange(request).await;
