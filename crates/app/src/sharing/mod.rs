@@ -40,6 +40,8 @@ pub(crate) struct Link {
     /// One round at a time over both files.
     round: tokio::sync::Mutex<()>,
     pub(crate) state: Mutex<LinkState>,
+    /// Held while something is announced.
+    pub(crate) telling: Mutex<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -57,6 +59,7 @@ impl Default for Link {
             connection: tokio::sync::Mutex::new(None),
             round: tokio::sync::Mutex::new(()),
             state: Mutex::new(LinkState::default()),
+            telling: Mutex::new(()),
             stop: watch::Sender::new(false),
         }
     }
@@ -314,8 +317,9 @@ fn finish(core: &Core, login: &Login, round: &Round) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Keeps how sharing stands and announces it.
+/// Keeps how sharing stands and announces it. One at a time: what is announced last is what was true last.
 pub(crate) fn tell(core: &Core, login: &Login, state: SyncState, problem: Option<ErrorCode>) {
+    let _in_order = lock(&login.link.telling);
     *lock(&login.link.state) = LinkState {
         state: Some(state),
         problem,

@@ -34,11 +34,15 @@ class AppState {
 
   private readonly flushes = new Set<Flush>();
   private lastInput = Date.now();
+  private syncHeard = 0;
   private nextNotice = 1;
 
   /** Asks for the first status and starts to listen. */
   async start() {
-    backend.listen("sync", (overview) => this.takeSync(overview));
+    backend.listen("sync", (overview) => {
+      this.syncHeard += 1;
+      this.takeSync(overview);
+    });
     backend.listen("locked", () => this.leave());
     for (const kind of ["keydown", "pointerdown", "pointermove"] as const) {
       window.addEventListener(kind, () => (this.lastInput = Date.now()), { passive: true, capture: true });
@@ -63,9 +67,12 @@ class AppState {
     if (status.phase === "unlocked") void this.refreshSync();
   }
 
+  /** Asks how sharing stands. What was announced while the answer was on its way is newer than the answer. */
   async refreshSync() {
+    const heard = this.syncHeard;
     try {
-      this.takeSync(await backend.call("sync_overview"));
+      const overview = await backend.call("sync_overview");
+      if (heard === this.syncHeard) this.takeSync(overview);
     } catch {
       // The chip keeps what it last knew; the Sync screen shows the reason when it is opened.
     }
