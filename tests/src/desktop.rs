@@ -14,7 +14,7 @@ use crate::display::Display;
 use crate::processes::{Running, wait_for};
 use crate::programs::{built, installed};
 use crate::service::free_port;
-use crate::webdriver::{Element, Session, code_of};
+use crate::webdriver::{Element, PAGE_LEFT, Session, code_of};
 
 /// How long anything may take that the window does by itself. Key derivation in an unoptimised build on a busy machine is slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -313,12 +313,15 @@ impl Desktop {
         fs::write(&path, self.session()?.screenshot()?).with_context(|| format!("write {}", path.display()))
     }
 
-    /// Asks the window until it answers.
+    /// Asks the window until it answers. A page that is being left has no answer yet.
     ///
     /// # Errors
     /// The question's own, or that the time is over.
-    pub fn until<T>(&self, what: &str, ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-        wait_for(&format!("{}: {what}", self.name), LIMIT, ask)
+    pub fn until<T>(&self, what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        wait_for(&format!("{}: {what}", self.name), LIMIT, || match ask() {
+            Err(error) if code_of(&error) == Some(PAGE_LEFT) => Ok(None),
+            answer => answer,
+        })
     }
 
     fn read(&self, id: &str, property: &str) -> Result<String> {

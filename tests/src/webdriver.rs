@@ -151,6 +151,9 @@ impl Session {
     }
 }
 
+/// The protocol's code when a page was left before it could answer.
+pub const PAGE_LEFT: &str = "no such frame";
+
 /// The protocol's code in an error of this module.
 #[must_use]
 pub fn code_of(error: &anyhow::Error) -> Option<&str> {

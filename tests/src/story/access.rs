@@ -11,7 +11,7 @@ use super::{Story, THERAPIST_PASSPHRASE, open};
 use crate::desktop::Desktop;
 use crate::programs::source;
 use crate::report::Report;
-use crate::webdriver::code_of;
+use crate::webdriver::{PAGE_LEFT, code_of};
 
 const LOOKS: [(&str, &str); 4] = [("light", "en"), ("dark", "en"), ("light", "ko"), ("dark", "ko")];
 
@@ -205,28 +205,22 @@ fn dress(window: &Desktop, (theme, language): (&str, &str)) -> Result<()> {
     if problem != json!("") {
         bail!("the look was refused: {problem}");
     }
-    // The page may be gone before the driver has heard that the script ran.
-    unless_leaving(window.run(
+    match window.run(
         "window.__old = true; setTimeout(() => window.location.reload(), 0)",
         &[],
-    ))?;
+    ) {
+        // The page may be gone before the driver has heard that the script ran.
+        Err(error) if code_of(&error) == Some(PAGE_LEFT) => {}
+        ran => drop(ran?),
+    }
     window.until("the page to be loaded anew", || {
         let script = "return !window.__old && document.documentElement.dataset.theme === arguments[0]
             && document.querySelector('[data-testid^=screen-]') !== null";
-        let loaded = unless_leaving(window.run(script, &[json!(theme)]))?;
-        Ok((loaded == Some(json!(true))).then_some(()))
+        Ok((window.run(script, &[json!(theme)])? == json!(true)).then_some(()))
     })?;
     let listen = "window.__refusals = [];
         document.addEventListener('securitypolicyviolation', (event) => window.__refusals.push(event.violatedDirective + ' ' + event.blockedURI))";
     window.run(listen, &[]).map(drop)
-}
-
-/// An answer of the page; none when the page was left before it could answer.
-fn unless_leaving(answer: Result<Value>) -> Result<Option<Value>> {
-    match answer {
-        Err(error) if code_of(&error) == Some("no such frame") => Ok(None),
-        answer => answer.map(Some),
-    }
 }
 
 /// What axe finds on the page as it is: rule, how bad, and where.
