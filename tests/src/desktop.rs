@@ -128,6 +128,15 @@ impl Desktop {
         self.click_selector(&selector(id))
     }
 
+    /// Clicks a control if it is there at this moment; waits for nothing. For a control that another answer may take away.
+    ///
+    /// # Errors
+    /// When the window does not answer.
+    pub fn click_if_there(&self, id: &str) -> Result<()> {
+        let script = "document.querySelector(arguments[0])?.click()";
+        self.session()?.run(script, &[json!(selector(id))]).map(drop)
+    }
+
     /// Clicks what a CSS selector finds first.
     ///
     /// # Errors

@@ -113,9 +113,7 @@ fn a_profile_that_another_window_has_is_opened_once_that_one_is_closed() {
     first.close().unwrap();
     second
         .until("the profile to be free", || {
-            if second.has("error-retry")? {
-                second.click("error-retry")?;
-            }
+            second.click_if_there("error-retry")?;
             Ok(second.has("screen-welcome")?.then_some(()))
         })
         .unwrap();

@@ -72,7 +72,7 @@ pub(crate) enum Command {
         /// The exported file.
         file: PathBuf,
         /// The public key of the practice root that must stand behind it (base64url).
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         root: Option<String>,
     },
     /// The audit log.
@@ -134,10 +134,10 @@ pub(crate) struct Publish {
     #[arg(long)]
     pub(crate) address: String,
     /// The setup code that the service printed.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) setup_code: String,
     /// The fingerprint that the service printed.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) pin: Option<String>,
 }
 
@@ -207,10 +207,10 @@ pub(crate) enum Clients {
         /// Id or number.
         client: String,
         /// One allergy; may be given several times.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         allergy: Vec<String>,
         /// The safety plan.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         safety_plan: Option<String>,
     },
 }
@@ -232,7 +232,7 @@ pub(crate) struct ClientDetails {
     #[arg(long)]
     pub(crate) city: Option<String>,
     /// A note that the desk sees.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) alert: Option<String>,
 }
 
@@ -245,7 +245,7 @@ pub(crate) struct When {
     #[arg(long)]
     pub(crate) time: String,
     /// Why it may overlap.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) override_reason: Option<String>,
 }
 
@@ -292,7 +292,7 @@ pub(crate) enum Appointments {
         /// `confirmed`, `arrived`, `in_session`, `completed`, `no_show`, `cancelled_by_client`, ...
         status: String,
         /// Why.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         reason: Option<String>,
     },
 }
@@ -348,6 +348,7 @@ pub(crate) enum Notes {
         /// Its id.
         id: String,
         /// Why.
+        #[arg(allow_hyphen_values = true)]
         reason: String,
     },
     /// Write a signed note, with everything that proves it, to a file.
@@ -412,6 +413,7 @@ pub(crate) enum Prescriptions {
         /// Its id.
         id: String,
         /// Why.
+        #[arg(allow_hyphen_values = true)]
         reason: String,
     },
     /// Void.
@@ -419,6 +421,7 @@ pub(crate) enum Prescriptions {
         /// Its id.
         id: String,
         /// Why.
+        #[arg(allow_hyphen_values = true)]
         reason: String,
     },
     /// Start a new one in place of this one.
@@ -498,6 +501,7 @@ pub(crate) enum Settlement {
     /// Keep both.
     KeepBoth {
         /// Why.
+        #[arg(allow_hyphen_values = true)]
         reason: String,
     },
     /// Place the contested one, whose time has become free.
@@ -596,6 +600,12 @@ mod tests {
             read("clashes settle id keep-both").is_err(),
             "keeping both needs a reason"
         );
+    }
+
+    #[test]
+    fn keys_codes_and_reasons_may_begin_with_a_hyphen() {
+        assert!(read("verify note.json --root -hFWPRm_WY5imPiC").is_ok(), "base64url");
+        assert!(read("publish http://127.0.0.1:1 --setup-code -x --pin -y").is_ok());
     }
 
     #[test]
