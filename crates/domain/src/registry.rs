@@ -1,7 +1,7 @@
 //! Every entity, declared once: its scope, who may write it, its units with their merge policies, its validation and when it is frozen.
 //!
-//! Storage, sync and service read these declarations; nothing about an entity is repeated elsewhere. The reason beside a unit's policy is the
-//! one a clinician would accept.
+//! Storage, sync and service read these declarations; nothing about an entity is repeated elsewhere. [`merge_table`] shows all of it to a
+//! reader.
 
 use crate::document::{Document, FieldProblem};
 use crate::entities;
@@ -29,6 +29,16 @@ pub struct Unit {
     pub name: &'static str,
     /// Its merge policy.
     pub policy: Policy,
+    /// Why, in words that a clinician would accept; the merge table of the documentation is made of them.
+    pub reason: &'static str,
+}
+
+impl Unit {
+    /// Declares a unit.
+    #[must_use]
+    pub const fn new(name: &'static str, policy: Policy, reason: &'static str) -> Self {
+        Self { name, policy, reason }
+    }
 }
 
 /// From what an entity's scope follows.
@@ -134,6 +144,34 @@ pub fn rank(kind: &EntityKind) -> usize {
         .unwrap_or(usize::MAX)
 }
 
+/// The merge policy of every unit of every entity as a Markdown table, with the reasons: what the documentation shows.
+#[must_use]
+pub fn merge_table() -> String {
+    let mut table =
+        String::from("| record | scope | unit | when two people changed it | because |\n|---|---|---|---|---|\n");
+    for entity in all() {
+        let scope = match entity.scope {
+            ScopeRule::Office => "office",
+            ScopeRule::ClinicalSubject => "clinical",
+        };
+        for unit in entity.units {
+            let rule = match unit.policy {
+                Policy::KeepBoth => "both are kept, a person settles",
+                Policy::Set => "additions add up, the same element is kept both ways",
+                Policy::State(_) => "what may follow the present state",
+                Policy::Immutable => "never changes",
+                Policy::Service => "the service alone writes it",
+            };
+            let line = format!(
+                "| {} | {scope} | `{}` | {rule} | {} |\n",
+                entity.kind, unit.name, unit.reason
+            );
+            table.push_str(&line);
+        }
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +197,32 @@ mod tests {
         for entity in all().filter(|entity| entity.scope != ScopeRule::ClinicalSubject) {
             for unit in entity.units {
                 assert!(!CLINICAL.contains(&unit.name), "{}.{}", entity.kind, unit.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_documented_merge_table_is_the_declared_one() {
+        let page = include_str!("../../../docs/sync.md");
+        assert!(
+            page.contains(&merge_table()),
+            "docs/sync.md must hold this table:\n{}",
+            merge_table()
+        );
+    }
+
+    #[test]
+    fn every_unit_has_a_reason_that_is_a_sentence() {
+        for entity in all() {
+            assert!(!entity.units.is_empty(), "{} has no merge policy", entity.kind);
+            for unit in entity.units {
+                assert!(
+                    unit.reason.ends_with('.') && unit.reason.len() > 20,
+                    "{}.{}",
+                    entity.kind,
+                    unit.name
+                );
+                assert!(!unit.reason.contains('|'), "{}.{}", entity.kind, unit.name);
             }
         }
     }

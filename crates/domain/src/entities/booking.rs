@@ -16,46 +16,56 @@ pub(super) const APPOINTMENT: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "booked",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "when",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "participants",
-            policy: Policy::Set,
-        },
-        Unit {
-            name: "status",
-            policy: Policy::State(status_next),
-        },
-        Unit {
-            name: "service",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "note",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "documented",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "placement",
-            policy: Policy::Service,
-        },
-        Unit {
-            name: "override",
-            policy: Policy::Service,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "booked",
+            Policy::Immutable,
+            "Who took the booking and when is a fact about the past.",
+        ),
+        Unit::new(
+            "when",
+            Policy::KeepBoth,
+            "Start, end, therapist and room are one promise to the client; a start from one desk with a room from another is a booking that nobody made.",
+        ),
+        Unit::new(
+            "participants",
+            Policy::Set,
+            "A partner added at one desk is not lost because a child was added at another.",
+        ),
+        Unit::new(
+            "status",
+            Policy::State(status_next),
+            "Arrived, completed or cancelled follows from the present state; a cancellation against a move is shown to a person.",
+        ),
+        Unit::new(
+            "service",
+            Policy::KeepBoth,
+            "Kind of session, fee and currency are agreed together.",
+        ),
+        Unit::new(
+            "note",
+            Policy::KeepBoth,
+            "What the desk wrote for the day is not replaced unseen.",
+        ),
+        Unit::new(
+            "documented",
+            Policy::KeepBoth,
+            "That a note exists is a mark with a time; two marks are compared.",
+        ),
+        Unit::new(
+            "placement",
+            Policy::Service,
+            "Which of two bookings has the hour is known only where all bookings arrive: first come is placed, the other contested.",
+        ),
+        Unit::new(
+            "override",
+            Policy::Service,
+            "A double booking on purpose carries the name and the reason of whoever allowed it, through an operation of its own.",
+        ),
     ],
     freeze: None,
     vouching: &[],

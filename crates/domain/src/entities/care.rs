@@ -13,18 +13,21 @@ pub(super) const CARE_RELATIONSHIP: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::CareGranters,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "parties",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "status",
-            policy: Policy::State(status_next),
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "parties",
+            Policy::Immutable,
+            "Who treats whom is the relationship itself; another pair is another relationship.",
+        ),
+        Unit::new(
+            "status",
+            Policy::State(status_next),
+            "Whether care goes on decides who may read; it moves only along what may follow its present state.",
+        ),
     ],
     freeze: None,
     vouching: &[],
@@ -54,38 +57,46 @@ pub(super) const SESSION: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "subject",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "presenting",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "interventions",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "homework",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "progress",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "feedback",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "state",
-            policy: Policy::State(session_next),
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "subject",
+            Policy::Immutable,
+            "Whose record a thing belongs to is fixed when it is made; a mistake is voided or marked as an error, never re-addressed.",
+        ),
+        Unit::new(
+            "presenting",
+            Policy::KeepBoth,
+            "Clinical text is joined by a clinician alone.",
+        ),
+        Unit::new(
+            "interventions",
+            Policy::KeepBoth,
+            "Clinical text is joined by a clinician alone.",
+        ),
+        Unit::new(
+            "homework",
+            Policy::KeepBoth,
+            "What the client was asked to do must be what was said, not a mixture.",
+        ),
+        Unit::new(
+            "progress",
+            Policy::KeepBoth,
+            "Clinical text is joined by a clinician alone.",
+        ),
+        Unit::new(
+            "feedback",
+            Policy::KeepBoth,
+            "Clinical text is joined by a clinician alone.",
+        ),
+        Unit::new(
+            "state",
+            Policy::State(session_next),
+            "An open session is completed once; completing it twice is the same thing.",
+        ),
     ],
     freeze: None,
     vouching: &[],

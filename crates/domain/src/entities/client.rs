@@ -16,70 +16,86 @@ pub(super) const CLIENT: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "number",
-            policy: Policy::Service,
-        },
-        Unit {
-            name: "name",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "birth",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "phone",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "other_phone",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "email",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "address",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "pronouns",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "contact_permission",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "insurance",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "alert",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "preferences",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "consents",
-            policy: Policy::Set,
-        },
-        Unit {
-            name: "tags",
-            policy: Policy::Set,
-        },
-        Unit {
-            name: "status",
-            policy: Policy::State(status_next),
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "number",
+            Policy::Service,
+            "Two desks offline must not give out one number twice; the service confirms the proposed one or gives the next.",
+        ),
+        Unit::new(
+            "name",
+            Policy::KeepBoth,
+            "Given, family and legal name belong to one person: half a correction from each desk would name somebody else.",
+        ),
+        Unit::new(
+            "birth",
+            Policy::KeepBoth,
+            "Date of birth and sex identify the person together; two corrections are looked at, not mixed.",
+        ),
+        Unit::new(
+            "phone",
+            Policy::KeepBoth,
+            "A reminder must not go to a number that one desk had already corrected; both are shown until somebody asks the client.",
+        ),
+        Unit::new(
+            "other_phone",
+            Policy::KeepBoth,
+            "As the first number: a wrong one tells a stranger that someone is in treatment.",
+        ),
+        Unit::new(
+            "email",
+            Policy::KeepBoth,
+            "As the telephone: a program cannot know which address the client still reads.",
+        ),
+        Unit::new(
+            "address",
+            Policy::KeepBoth,
+            "Street, city and code belong together; the lines of two addresses mixed are a place where nobody lives.",
+        ),
+        Unit::new(
+            "pronouns",
+            Policy::KeepBoth,
+            "How a person wants to be addressed is theirs to say; two answers are a question for them.",
+        ),
+        Unit::new(
+            "contact_permission",
+            Policy::KeepBoth,
+            "Permission to leave a message is one decision; half of it may put a client at risk at home.",
+        ),
+        Unit::new(
+            "insurance",
+            Policy::KeepBoth,
+            "Carrier, number, group and validity are read from one card; a mixture is refused by every payer.",
+        ),
+        Unit::new(
+            "alert",
+            Policy::KeepBoth,
+            "A warning that the desk must see is never replaced by another one unseen.",
+        ),
+        Unit::new(
+            "preferences",
+            Policy::KeepBoth,
+            "Wishes are short texts of one person's hand; joining them is for whoever knows the client.",
+        ),
+        Unit::new(
+            "consents",
+            Policy::Set,
+            "Each consent stands alone; one that was recorded is not lost because another was recorded elsewhere.",
+        ),
+        Unit::new(
+            "tags",
+            Policy::Set,
+            "Labels only sort; two people's labels simply add up.",
+        ),
+        Unit::new(
+            "status",
+            Policy::State(status_next),
+            "A file that was closed here and worked on there is decided by what may follow its present state.",
+        ),
     ],
     freeze: None,
     vouching: &[],
@@ -118,30 +134,32 @@ pub(super) const RELATED_PERSON: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "of",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "name",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "relation",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "phone",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "priority",
-            policy: Policy::KeepBoth,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "of",
+            Policy::Immutable,
+            "A guardian or partner belongs to one client; another client's is another entry.",
+        ),
+        Unit::new("name", Policy::KeepBoth, "One person's name is corrected as a whole."),
+        Unit::new(
+            "relation",
+            Policy::KeepBoth,
+            "What someone is to the client and what they may be told is one decision with legal weight.",
+        ),
+        Unit::new(
+            "phone",
+            Policy::KeepBoth,
+            "The wrong number may reach the very person who must not be told.",
+        ),
+        Unit::new(
+            "priority",
+            Policy::KeepBoth,
+            "Whom to call first is one ranking; two rankings are compared by a person.",
+        ),
     ],
     freeze: None,
     vouching: &[],
@@ -164,38 +182,46 @@ pub(super) const CLIENT_CHART: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "subject",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "allergies",
-            policy: Policy::Set,
-        },
-        Unit {
-            name: "medications",
-            policy: Policy::Set,
-        },
-        Unit {
-            name: "risk",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "safety_plan",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "history",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "intake",
-            policy: Policy::KeepBoth,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "subject",
+            Policy::Immutable,
+            "Whose record a thing belongs to is fixed when it is made; a mistake is voided or marked as an error, never re-addressed.",
+        ),
+        Unit::new(
+            "allergies",
+            Policy::Set,
+            "Allergies add up: one removed here and described there stays, because a missing allergy harms and a doubtful one is asked about.",
+        ),
+        Unit::new(
+            "medications",
+            Policy::Set,
+            "What two clinicians heard about is all worth knowing; the same medicine described twice is compared by a person.",
+        ),
+        Unit::new(
+            "risk",
+            Policy::KeepBoth,
+            "Level, date and note are one assessment; a level from one clinician under another's reasoning was never made by anybody.",
+        ),
+        Unit::new(
+            "safety_plan",
+            Policy::KeepBoth,
+            "A plan is followed word for word in a crisis; no program writes it.",
+        ),
+        Unit::new(
+            "history",
+            Policy::KeepBoth,
+            "Clinical text is joined by a clinician alone.",
+        ),
+        Unit::new(
+            "intake",
+            Policy::KeepBoth,
+            "Answers were given in one conversation and are read together.",
+        ),
     ],
     freeze: None,
     vouching: &[],

@@ -17,42 +17,51 @@ pub(super) const SESSION_NOTE: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "subject",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "template",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "body",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "occasion",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "state",
-            policy: Policy::State(note_next),
-        },
-        Unit {
-            name: "signature",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "error_mark",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "cosignatures",
-            policy: Policy::Set,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "subject",
+            Policy::Immutable,
+            "Whose record a thing belongs to is fixed when it is made; a mistake is voided or marked as an error, never re-addressed.",
+        ),
+        Unit::new(
+            "template",
+            Policy::KeepBoth,
+            "The headings give the text its meaning; two choices are settled by the author.",
+        ),
+        Unit::new(
+            "body",
+            Policy::KeepBoth,
+            "Clinical text is never merged by a program, not even by paragraph: two drafts stay two until a person joins them.",
+        ),
+        Unit::new(
+            "occasion",
+            Policy::KeepBoth,
+            "When and where the session took place is one statement.",
+        ),
+        Unit::new(
+            "state",
+            Policy::State(note_next),
+            "A draft is signed once; a signed note can only be marked as an error, never reopened.",
+        ),
+        Unit::new(
+            "signature",
+            Policy::KeepBoth,
+            "It vouches for the text that its author saw; where the text changed underneath, nothing is signed and both are shown.",
+        ),
+        Unit::new(
+            "error_mark",
+            Policy::KeepBoth,
+            "Reason, person and time of the mark are one statement of one person.",
+        ),
+        Unit::new(
+            "cosignatures",
+            Policy::Set,
+            "Each colleague signs alone; one signature does not displace another.",
+        ),
     ],
     freeze: Some(Freeze {
         when: |document| state(document, "state") != "draft",
@@ -92,22 +101,22 @@ pub(super) const ADDENDUM: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "subject",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "body",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "signature",
-            policy: Policy::Immutable,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "subject",
+            Policy::Immutable,
+            "Whose record a thing belongs to is fixed when it is made; a mistake is voided or marked as an error, never re-addressed.",
+        ),
+        Unit::new(
+            "body",
+            Policy::Immutable,
+            "An addendum is signed when it is made; a correction is another addendum.",
+        ),
+        Unit::new("signature", Policy::Immutable, "It covers the addendum as it was made."),
     ],
     freeze: Some(Freeze {
         when: |_| true,

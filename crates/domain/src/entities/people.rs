@@ -12,38 +12,46 @@ pub(super) const PRACTICE: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::AdminOrSelf,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "root",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "name",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "zone",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "currency",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "contact",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "address",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "policy",
-            policy: Policy::KeepBoth,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "root",
+            Policy::Immutable,
+            "Every signature hangs on this key; it never changes under the signatures made with it.",
+        ),
+        Unit::new(
+            "name",
+            Policy::KeepBoth,
+            "What stands on a prescription is decided by a person.",
+        ),
+        Unit::new(
+            "zone",
+            Policy::KeepBoth,
+            "A wrong zone moves every working day; two answers are a question.",
+        ),
+        Unit::new(
+            "currency",
+            Policy::KeepBoth,
+            "Amounts mean nothing without it; it is not guessed.",
+        ),
+        Unit::new(
+            "contact",
+            Policy::KeepBoth,
+            "Telephone and e-mail of the practice are printed together.",
+        ),
+        Unit::new(
+            "address",
+            Policy::KeepBoth,
+            "The lines of two addresses mixed are a place where nobody works.",
+        ),
+        Unit::new(
+            "policy",
+            Policy::KeepBoth,
+            "Rules about cancellation and retention bind clients; each version was agreed as a whole.",
+        ),
     ],
     freeze: None,
     vouching: &[],
@@ -63,34 +71,33 @@ pub(super) const LOCATION: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::AdminOrSelf,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "name",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "address",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "contact",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "zone",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "rooms",
-            policy: Policy::Set,
-        },
-        Unit {
-            name: "hours",
-            policy: Policy::KeepBoth,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "name",
+            Policy::KeepBoth,
+            "Clients are told this name; two are compared.",
+        ),
+        Unit::new(
+            "address",
+            Policy::KeepBoth,
+            "The lines of two addresses mixed send clients to the wrong door.",
+        ),
+        Unit::new(
+            "contact",
+            Policy::KeepBoth,
+            "The number on the door is corrected as a whole.",
+        ),
+        Unit::new("zone", Policy::KeepBoth, "A wrong zone moves every appointment there."),
+        Unit::new(
+            "rooms",
+            Policy::Set,
+            "A room added by one person does not undo a room added by another.",
+        ),
+        Unit::new("hours", Policy::KeepBoth, "Opening hours are one week's plan."),
     ],
     freeze: None,
     vouching: &[],
@@ -105,34 +112,41 @@ pub(super) const STAFF_MEMBER: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::AdminOrSelf,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "name",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "role",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "professional",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "contact",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "calendar",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "status",
-            policy: Policy::State(staff_next),
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "name",
+            Policy::KeepBoth,
+            "As it is printed and signed: one person's name is corrected as a whole.",
+        ),
+        Unit::new(
+            "role",
+            Policy::Immutable,
+            "What a person may do hangs on her certificate; another role is another entry, never a quiet edit.",
+        ),
+        Unit::new(
+            "professional",
+            Policy::KeepBoth,
+            "Profession and licence stand together under a signature.",
+        ),
+        Unit::new(
+            "contact",
+            Policy::KeepBoth,
+            "Telephone and e-mail of one person are corrected as a whole.",
+        ),
+        Unit::new(
+            "calendar",
+            Policy::KeepBoth,
+            "Colour and zone only show; two choices are still somebody's.",
+        ),
+        Unit::new(
+            "status",
+            Policy::State(staff_next),
+            "Somebody who left is not made active by an older edit; only along what may follow.",
+        ),
     ],
     freeze: None,
     vouching: &[],
@@ -161,18 +175,21 @@ pub(super) const CERTIFICATE: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "holder",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "chain",
-            policy: Policy::Immutable,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "holder",
+            Policy::Immutable,
+            "A certificate is about one person on one computer.",
+        ),
+        Unit::new(
+            "chain",
+            Policy::Immutable,
+            "A signature is verified by it for ever; it is replaced by a new one, never edited.",
+        ),
     ],
     freeze: None,
     vouching: &[],
@@ -191,18 +208,21 @@ pub(super) const DEVICE: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Everyone,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "replicas",
-            policy: Policy::Set,
-        },
-        Unit {
-            name: "name",
-            policy: Policy::KeepBoth,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "replicas",
+            Policy::Set,
+            "The files of a computer add up; none is forgotten because another was added.",
+        ),
+        Unit::new(
+            "name",
+            Policy::KeepBoth,
+            "So that a conflict can say which computer a value came from; two names are compared.",
+        ),
     ],
     freeze: None,
     vouching: &[],

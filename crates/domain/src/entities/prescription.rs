@@ -17,46 +17,56 @@ pub(super) const PRESCRIPTION: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Clinicians,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "subject",
-            policy: Policy::Immutable,
-        },
-        Unit {
-            name: "order",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "diagnosis",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "instructions",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "number",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "signature",
-            policy: Policy::KeepBoth,
-        },
-        Unit {
-            name: "state",
-            policy: Policy::State(next),
-        },
-        Unit {
-            name: "prints",
-            policy: Policy::Set,
-        },
-        Unit {
-            name: "links",
-            policy: Policy::KeepBoth,
-        },
+        Unit::new(
+            "salt",
+            Policy::Immutable,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "subject",
+            Policy::Immutable,
+            "Whose record a thing belongs to is fixed when it is made; a mistake is voided or marked as an error, never re-addressed.",
+        ),
+        Unit::new(
+            "order",
+            Policy::KeepBoth,
+            "A dose from one desk beside a frequency from another is an order that nobody wrote.",
+        ),
+        Unit::new(
+            "diagnosis",
+            Policy::KeepBoth,
+            "The reason for an order is a clinician's statement and is read with the order.",
+        ),
+        Unit::new(
+            "instructions",
+            Policy::KeepBoth,
+            "What the client is told to do with a medicine is one text of one hand.",
+        ),
+        Unit::new(
+            "number",
+            Policy::KeepBoth,
+            "It is printed on paper that has left the house.",
+        ),
+        Unit::new(
+            "signature",
+            Policy::KeepBoth,
+            "The issue vouches for the order that its author saw; where the order changed underneath, nothing is issued.",
+        ),
+        Unit::new(
+            "state",
+            Policy::State(next),
+            "Issued, stopped, voided and replaced follow on each other and never back.",
+        ),
+        Unit::new(
+            "prints",
+            Policy::Set,
+            "Every copy that was printed is known; copies add up.",
+        ),
+        Unit::new(
+            "links",
+            Policy::KeepBoth,
+            "Which prescription replaces which is one statement.",
+        ),
     ],
     freeze: Some(Freeze {
         when: |document| state(document, "state") != "draft",

@@ -11,18 +11,21 @@ pub(super) const CLASH: EntityType = EntityType {
     scope: ScopeRule::Office,
     writers: Writers::Service,
     units: &[
-        Unit {
-            name: "salt",
-            policy: Policy::Service,
-        },
-        Unit {
-            name: "pair",
-            policy: Policy::Service,
-        },
-        Unit {
-            name: "state",
-            policy: Policy::Service,
-        },
+        Unit::new(
+            "salt",
+            Policy::Service,
+            "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+        ),
+        Unit::new(
+            "pair",
+            Policy::Service,
+            "Which bookings stand against each other is found by the service.",
+        ),
+        Unit::new(
+            "state",
+            Policy::Service,
+            "Open until a person moved, cancelled or allowed one of them; nothing is placed again by itself.",
+        ),
     ],
     freeze: None,
     vouching: &[],
@@ -30,30 +33,36 @@ pub(super) const CLASH: EntityType = EntityType {
 };
 
 const CONFLICT_UNITS: &[Unit] = &[
-    Unit {
-        name: "salt",
-        policy: Policy::Service,
-    },
-    Unit {
-        name: "subject",
-        policy: Policy::Service,
-    },
-    Unit {
-        name: "about",
-        policy: Policy::Service,
-    },
-    Unit {
-        name: "current",
-        policy: Policy::Service,
-    },
-    Unit {
-        name: "other",
-        policy: Policy::Service,
-    },
-    Unit {
-        name: "state",
-        policy: Policy::Service,
-    },
+    Unit::new(
+        "salt",
+        Policy::Service,
+        "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+    ),
+    Unit::new(
+        "subject",
+        Policy::Service,
+        "Whoever may read the record may read its conflict, and nobody else.",
+    ),
+    Unit::new(
+        "about",
+        Policy::Service,
+        "Which record and which field two people changed is a fact.",
+    ),
+    Unit::new(
+        "current",
+        Policy::Service,
+        "The value that arrived first is kept as it was found.",
+    ),
+    Unit::new(
+        "other",
+        Policy::Service,
+        "The value that arrived second is kept as it was written: nothing is thrown away.",
+    ),
+    Unit::new(
+        "state",
+        Policy::Service,
+        "Open until a person chose; the choice is an operation with a name under it.",
+    ),
 ];
 
 /// `about{type, id, unit, reason}`, `current{value, rev, actor, replica, at}`, `other{value, base_rev, actor, replica, at, op}`,
