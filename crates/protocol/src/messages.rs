@@ -213,7 +213,7 @@ impl Default for Limits {
             pull_rows: 1000,
             pull_bytes: 4 << 20,
             syncs_per_minute: 600,
-            wait_ms: 55_000,
+            wait_ms: 75_000,
         }
     }
 }

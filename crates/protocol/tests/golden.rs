@@ -59,7 +59,7 @@ fn hello_is_frozen_because_it_is_how_old_and_new_programs_find_out_about_each_ot
         r#"{{"proto":1,"app":"0.1.0","schema":{{"client":1}},"practice":"{ID}","device":"{ID}","replica":"{ID}","last_op":{{"mut":4,"op_id":"{ID}"}},"next_mut":5,"cursor":"{CURSOR}","time_ms":6}}"#
     ));
     golden::<m::HelloResponse>(&format!(
-        r#"{{"action":"reregister","epoch":"e1","head_seq":9,"gc_floor":0,"last_op":{{"mut":4,"op_id":"{ID}"}},"server_time_ms":6,"min_writer":1,"limits":{{"push_ops":500,"push_bytes":4194304,"push_bytes_raw":16777216,"doc_bytes":262144,"pull_rows":1000,"pull_bytes":4194304,"syncs_per_minute":600,"wait_ms":55000}},"features":[]}}"#
+        r#"{{"action":"reregister","epoch":"e1","head_seq":9,"gc_floor":0,"last_op":{{"mut":4,"op_id":"{ID}"}},"server_time_ms":6,"min_writer":1,"limits":{{"push_ops":500,"push_bytes":4194304,"push_bytes_raw":16777216,"doc_bytes":262144,"pull_rows":1000,"pull_bytes":4194304,"syncs_per_minute":600,"wait_ms":75000}},"features":[]}}"#
     ));
 }
 

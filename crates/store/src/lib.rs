@@ -50,7 +50,7 @@ pub use intents::{Executed, Intent, Step, run_intents};
 pub use lock::{LockError, ProfileLock};
 pub use notes::NoteHit;
 pub use open::{CreateError, KeyProof, OpenError, Opening};
-pub use outbox::{Acknowledged, Waiting};
+pub use outbox::{Acknowledged, NextGroups, Waiting};
 pub use pull::{ApplyError, Removal};
 pub use read::ReadTx;
 pub use refused::{RefusedGroup, RefusedWhy};

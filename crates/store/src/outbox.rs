@@ -30,6 +30,15 @@ pub struct Waiting {
     pub oldest: Option<Millis>,
 }
 
+/// Groups to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextGroups {
+    /// The groups; empty when nothing waits.
+    pub groups: Vec<Group>,
+    /// Behind which place the next ones wait.
+    pub last_place: i64,
+}
+
 /// What an acknowledgement did.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Acknowledged {
@@ -312,10 +321,19 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub fn next_groups(&self, max_ops: usize, max_bytes: usize) -> Result<Vec<Group>, StorageError> {
+        Ok(self.next_groups_behind(0, max_ops, max_bytes)?.groups)
+    }
+
+    /// As [`Self::next_groups`], but only what waits behind `place`: what follows groups that are on their way.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn next_groups_behind(&self, place: i64, max_ops: usize, max_bytes: usize) -> Result<NextGroups, StorageError> {
         self.transact(|connection| {
-            let mut waiting = connection
-                .prepare_cached("SELECT grp, size + 100 FROM outbox WHERE state IN ('new', 'sent') ORDER BY place")?;
-            let mut rows = waiting.query([])?;
+            let mut waiting = connection.prepare_cached(
+                "SELECT grp, size + 100 FROM outbox WHERE state IN ('new', 'sent') AND place > ?1 ORDER BY place",
+            )?;
+            let mut rows = waiting.query([place])?;
             let (mut chosen, mut ops, mut bytes): (Vec<GroupId>, usize, usize) = (Vec::new(), 0, 0);
             let mut whole = 0;
             while let Some(row) = rows.next()? {
@@ -334,16 +352,20 @@ impl Store {
                     break;
                 }
             }
-            let mut groups = Vec::with_capacity(chosen.len());
-            for grp in chosen {
-                groups.extend(load_group(connection, grp)?.map(|stored| stored.group));
-            }
+            let mut next = NextGroups {
+                groups: Vec::with_capacity(chosen.len()),
+                last_place: place,
+            };
             let mut mark =
                 connection.prepare_cached("UPDATE outbox SET state = 'sent' WHERE grp = ?1 AND state = 'new'")?;
-            for group in &groups {
-                mark.execute([group.grp.uuid().as_bytes()])?;
+            let mut last = connection.prepare_cached("SELECT max(place) FROM outbox WHERE grp = ?1")?;
+            for grp in chosen {
+                next.groups
+                    .extend(load_group(connection, grp)?.map(|stored| stored.group));
+                mark.execute([grp.uuid().as_bytes()])?;
+                next.last_place = last.query_row([grp.uuid().as_bytes()], |row| row.get(0))?;
             }
-            Ok(groups)
+            Ok(next)
         })
     }
 

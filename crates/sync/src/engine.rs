@@ -13,8 +13,7 @@ use caseload_protocol::checksum::Sums;
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{
     BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloRequest, HelloResponse,
-    Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse, WaitResponse,
-    WireErrorCode,
+    Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse, WireErrorCode,
 };
 use caseload_store::{ApplyError, FileKind, Removal, StorageError, Store};
 use thiserror::Error;
@@ -25,8 +24,6 @@ use crate::session::Session;
 
 /// How often a round may recover (register anew, resync) before it gives up and reports.
 const MAX_RECOVERIES: u32 = 3;
-/// How much longer than the service's own wait the device waits, in milliseconds.
-const WAIT_SLACK_MS: u64 = 10_000;
 
 /// Why a round did not finish. What was sent and acknowledged until then stays.
 #[derive(Debug, Error)]
@@ -86,6 +83,13 @@ pub struct CheckReport {
     pub repaired: usize,
 }
 
+/// A push that is ready to be sent.
+struct Batch {
+    body: Vec<u8>,
+    ops: usize,
+    last_place: i64,
+}
+
 /// Syncs one file.
 pub struct Engine {
     session: Arc<Session>,
@@ -141,14 +145,13 @@ impl Engine {
         Err(SyncError::CannotRecover)
     }
 
-    /// Waits until the service has something newer than `seq`; gives the newest number.
+    /// Waits until the service has something newer than `seq`, however long that takes; gives the newest number. While nothing is new the
+    /// service is asked less than once a minute.
     ///
     /// # Errors
     /// [`SyncError::Transport`].
     pub async fn wait(&self, seq: i64) -> Result<i64, SyncError> {
-        let timeout = Limits::default().wait_ms + WAIT_SLACK_MS;
-        let answer: WaitResponse = self.session.get(&format!("/v1/sync/wait?seq={seq}"), timeout).await?;
-        Ok(answer.head_seq)
+        Ok(self.session.wait(seq).await?)
     }
 
     /// Compares the file with the service by checksums recomputed on both ends, and fetches the rows that differ. Call it after a round.
@@ -290,53 +293,107 @@ impl Engine {
         Ok(self.blocking(move |store| store.reregister(replica, number)).await??)
     }
 
+    /// Sends what waits, batch by batch. While the service decides about one batch, the answer to the one before is taken in and the next
+    /// one is read and written out, so that neither end waits for the other. There is never more than one request on its way, because
+    /// mutation numbers arrive in order.
     async fn push(&self, limits: &Limits, now: Millis, round: &mut Round) -> Result<(), SyncError> {
+        let mut answered: Option<PushResponse> = None;
+        let mut ready = self.next_batch(limits, now, None, 0, round).await?;
+        while let Some(batch) = ready {
+            let (answer, next) = tokio::join!(
+                self.session.post_body::<PushResponse>("/v1/sync/push", batch.body),
+                self.next_batch(limits, now, answered.take(), batch.last_place, round)
+            );
+            let answer = match answer {
+                Ok(answer) if answer.results.is_empty() => Err(TransportError::Unreadable),
+                answer => answer,
+            };
+            // Both ends are looked at before either error ends the round: what was acknowledged stays noted.
+            let (next, answer) = (next?, answer?);
+            round.pushed += answer.results.len();
+            round.head_seq = answer.head_seq;
+            ready = if answer.results.len() == batch.ops {
+                answered = Some(answer);
+                next
+            } else {
+                // Only a beginning was answered: the rest goes again, before anything that follows it.
+                self.next_batch(limits, now, Some(answer), 0, round).await?
+            };
+        }
+        if let Some(answer) = answered {
+            self.acknowledge(answer, now, round).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in the answer to an earlier batch, then reads and writes out the groups that wait behind `place`; `None` when none does.
+    async fn next_batch(
+        &self,
+        limits: &Limits,
+        now: Millis,
+        answered: Option<PushResponse>,
+        place: i64,
+        round: &mut Round,
+    ) -> Result<Option<Batch>, SyncError> {
+        if let Some(answer) = answered {
+            self.acknowledge(answer, now, round).await?;
+        }
         // JSON grows a little in transit; two thirds of the limit leave room for the envelope.
         let (max_ops, max_bytes) = (
             limits.push_ops as usize,
             usize::try_from(limits.push_bytes_raw).unwrap_or(usize::MAX) / 3 * 2,
         );
-        loop {
-            let (groups, state) = self
-                .blocking(move |store| {
-                    Ok::<_, StorageError>((store.next_groups(max_ops, max_bytes)?, store.sync_state()?))
-                })
-                .await??;
-            if groups.is_empty() {
-                return Ok(());
+        let practice = self.session.identity().practice;
+        self.blocking(move |store| {
+            let waiting = store.next_groups_behind(place, max_ops, max_bytes)?;
+            if waiting.groups.is_empty() {
+                return Ok::<_, SyncError>(None);
             }
+            let state = store.sync_state()?;
             let request = PushRequest {
-                practice: self.session.identity().practice,
+                practice,
                 replica: state.replica,
                 epoch: state.epoch,
-                groups,
+                groups: waiting.groups,
             };
-            let answer: PushResponse = self.session.post("/v1/sync/push", &request).await?;
-            round.pushed += answer.results.len();
-            round.head_seq = answer.head_seq;
-            if answer.results.is_empty() {
-                return Err(TransportError::Unreadable.into());
-            }
-            let acknowledged = self
-                .blocking(move |store| store.acknowledge(&answer.results, &answer.epoch, now))
-                .await??;
-            round.refused += acknowledged.refused;
-            round.changed.extend(acknowledged.changed);
-        }
+            Ok(Some(Batch {
+                body: serde_json::to_vec(&request).map_err(|_| TransportError::Unreadable)?,
+                ops: request.groups.iter().map(|group| group.ops.len()).sum(),
+                last_place: waiting.last_place,
+            }))
+        })
+        .await?
+    }
+
+    async fn acknowledge(&self, answer: PushResponse, now: Millis, round: &mut Round) -> Result<(), SyncError> {
+        let acknowledged = self
+            .blocking(move |store| store.acknowledge(&answer.results, &answer.epoch, now))
+            .await??;
+        round.refused += acknowledged.refused;
+        round.changed.extend(acknowledged.changed);
+        Ok(())
     }
 
     async fn pull(&self, limits: &Limits, now: Millis, round: &mut Round) -> Result<(), SyncError> {
+        let mut prefetched: Option<PullResponse> = None;
         loop {
             let state = self.blocking(|store| store.sync_state()).await??;
             let resuming = state.cursor.is_some();
-            let request = PullRequest {
+            let request = |cursor| PullRequest {
                 practice: self.session.identity().practice,
                 replica: state.replica,
-                cursor: state.cursor,
+                cursor,
                 have: state.scopes.clone(),
                 max_rows: limits.pull_rows,
             };
-            let answer: PullResponse = self.session.post("/v1/sync/pull", &request).await?;
+            let answer: PullResponse = match prefetched.take() {
+                Some(answer) => answer,
+                None => {
+                    self.session
+                        .post("/v1/sync/pull", &request(state.cursor.clone()))
+                        .await?
+                }
+            };
             round.head_seq = answer.head_seq;
             if !resuming && state.scopes.is_empty() && !answer.enter.is_empty() && answer.rows.is_empty() {
                 // A new file reads the feed from its beginning: one page for a thousand rows, where snapshots would be one for each client.
@@ -345,7 +402,24 @@ impl Engine {
                     .await??;
                 continue;
             }
+            let same_scopes = answer.enter.is_empty() && answer.leave.is_empty();
+            if same_scopes && answer.rows.is_empty() && !answer.more && state.cursor.as_ref() == Some(&answer.cursor) {
+                // Nothing is new: nothing is written either.
+                return Ok(());
+            }
             round.pulled += answer.rows.len();
+            if resuming && answer.more && same_scopes {
+                // The next page is on its way while this one is taken in. Should this one fail, the next is asked for again.
+                let following = request(Some(answer.cursor.clone()));
+                let (rows, cursor) = (answer.rows, answer.cursor);
+                let (changed, next) = tokio::join!(
+                    self.blocking(move |store| store.apply_page(&rows, &cursor)),
+                    self.session.post("/v1/sync/pull", &following)
+                );
+                round.changed.extend(changed??);
+                prefetched = Some(next?);
+                continue;
+            }
             for scope in &answer.leave {
                 let scope = *scope;
                 round

@@ -6,7 +6,7 @@ use caseload_protocol::auth::{
     RedeemRequest, RefreshRequest, RegisterReplicaRequest, RegisterReplicaResponse, SessionRequest, SessionResponse,
     session_bytes,
 };
-use caseload_protocol::messages::WireErrorCode;
+use caseload_protocol::messages::{Limits, WaitResponse, WireErrorCode};
 use caseload_vault::SigningKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 use crate::error::TransportError;
 use crate::http::SharedTransport;
 use crate::transport::{Exchange, post};
+
+/// How much longer than the service's own wait the device waits, in milliseconds.
+const WAIT_SLACK_MS: u64 = 10_000;
 
 /// Publishes a practice to a service that has none.
 ///
@@ -119,6 +122,14 @@ impl Session {
         request: &Q,
     ) -> Result<A, TransportError> {
         let body = serde_json::to_vec(request).map_err(|_| TransportError::Unreadable)?;
+        self.post_body(path, body).await
+    }
+
+    /// Posts a request that was written out before.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub(crate) async fn post_body<A: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<A, TransportError> {
         let answer = self.exchange(path, Some(body), crate::transport::TIMEOUT_MS).await?;
         serde_json::from_slice(&answer).map_err(|_| TransportError::Unreadable)
     }
@@ -130,6 +141,18 @@ impl Session {
     pub async fn get<A: DeserializeOwned>(&self, path: &str, timeout_ms: u64) -> Result<A, TransportError> {
         let answer = self.exchange(path, None, timeout_ms).await?;
         serde_json::from_slice(&answer).map_err(|_| TransportError::Unreadable)
+    }
+
+    /// Returns when the practice's head has passed `seq`.
+    pub(crate) async fn wait(&self, seq: i64) -> Result<i64, TransportError> {
+        let path = format!("/v1/sync/wait?seq={seq}");
+        let timeout_ms = Limits::default().wait_ms + WAIT_SLACK_MS;
+        loop {
+            let answer: WaitResponse = self.get(&path, timeout_ms).await?;
+            if answer.head_seq > seq {
+                return Ok(answer.head_seq);
+            }
+        }
     }
 
     async fn exchange(&self, path: &str, body: Option<Vec<u8>>, timeout_ms: u64) -> Result<Vec<u8>, TransportError> {
@@ -214,5 +237,67 @@ impl Session {
             user_sig: user_key.sign(&bytes).to_string(),
         };
         post(self.transport.as_ref(), "/v1/auth/session", None, &request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::time::{Instant, sleep};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::transport::BoxFuture;
+
+    /// A service at which something happens once, at a certain moment.
+    struct Quiet {
+        news_at: Instant,
+        waits: AtomicUsize,
+    }
+
+    impl Quiet {
+        async fn answer(&self, path: &str) -> serde_json::Value {
+            if !path.starts_with("/v1/sync/wait") {
+                return json!({"nonce": "n", "access": "a", "refresh": "r", "expires_ms": 0, "server_time_ms": 0});
+            }
+            self.waits.fetch_add(1, Ordering::SeqCst);
+            let longest = Duration::from_millis(Limits::default().wait_ms);
+            let news = self.news_at.saturating_duration_since(Instant::now());
+            sleep(longest.min(news)).await;
+            json!({"head_seq": i64::from(news <= longest)})
+        }
+    }
+
+    impl crate::transport::Transport for Quiet {
+        fn exchange<'a>(&'a self, request: Exchange<'a>) -> BoxFuture<'a, Result<Vec<u8>, TransportError>> {
+            Box::pin(async move { Ok(serde_json::to_vec(&self.answer(request.path).await).unwrap()) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_quiet_hour_the_service_is_asked_less_than_once_a_minute_and_news_come_at_once() {
+        let hour = Duration::from_secs(3_600);
+        let quiet = Arc::new(Quiet {
+            news_at: Instant::now() + hour,
+            waits: AtomicUsize::new(0),
+        });
+        let (key, nobody) = (SigningKey::generate(), Uuid::nil());
+        let identity = Identity {
+            practice: PracticeId::new(nobody),
+            device: DeviceId::new(nobody),
+            user: UserId::new(nobody),
+            device_key: key.clone(),
+            user_key: key,
+        };
+        let session = Session::new(quiet.clone(), identity);
+        let began = Instant::now();
+        assert_eq!(session.wait(0).await.unwrap(), 1);
+        assert_eq!(began.elapsed(), hour);
+        assert!(quiet.waits.load(Ordering::SeqCst) < 60);
     }
 }

@@ -3,8 +3,10 @@
 
 mod clinic;
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use caseload_domain::EntityKey;
 use caseload_protocol::auth::ReplicaKind::{Clinical, Office};
 use clinic::Clinic;
 use serde_json::json;
@@ -215,6 +217,82 @@ async fn a_restart_of_the_service_is_not_felt() {
     clinic.restart_service().await;
     desk.add_client("Theo");
     assert!(desk.is_equal_to_the_service().await);
+}
+
+/// More than two pushes take.
+const PILED_UP: usize = 1_100;
+
+fn pile_up(desk: &clinic::Desk, client: &EntityKey) {
+    for number in 0..PILED_UP {
+        let person = json!({"of": {"client": client.id}, "name": {"display": number.to_string()}, "relation": {"kind": "parent"}});
+        desk.write(|tx| tx.create_new("related_person", clinic::document(person)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_and_writing_succeed_in_the_middle_of_sharing_what_piled_up() {
+    let clinic = Clinic::open().await;
+    let desk = Arc::new(clinic.file("one.db", Office).await);
+    let client = desk.add_client("Minji");
+    pile_up(&desk, &client);
+    let (worker, known) = (Arc::downgrade(&desk), client.clone());
+    let done = Arc::new(AtomicUsize::new(0));
+    let counted = done.clone();
+    desk.flaky.meanwhile(move |path, earlier| {
+        if let (Some(desk), "/v1/sync/push", 0..3) = (worker.upgrade(), path, earlier) {
+            assert!(desk.document(&known).is_some());
+            desk.set(&known, "phone", json!({"raw": earlier.to_string()}));
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let round = desk.round().await.unwrap();
+    assert_eq!(done.load(Ordering::SeqCst), 3, "more than two pushes went");
+    assert_eq!(round.refused, 0);
+    assert!(round.pushed > PILED_UP);
+    desk.flaky.meanwhile(|_, _| {});
+    assert!(desk.is_equal_to_the_service().await);
+    assert_eq!(desk.waiting(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_before_an_answer_was_lost_stays_acknowledged() {
+    let clinic = Clinic::open().await;
+    let desk = Arc::new(clinic.file("one.db", Office).await);
+    let client = desk.add_client("Minji");
+    pile_up(&desk, &client);
+    let flaky = Arc::downgrade(&desk.flaky);
+    desk.flaky.meanwhile(move |path, earlier| {
+        if let (Some(flaky), "/v1/sync/push", 0) = (flaky.upgrade(), path, earlier) {
+            flaky.lose_answers_to(Some("/v1/sync/push"));
+        }
+    });
+    assert!(desk.round().await.is_err());
+    let waiting = usize::try_from(desk.waiting()).unwrap();
+    assert!(
+        (1..=PILED_UP - 490).contains(&waiting),
+        "the first push was noted, {waiting} still wait"
+    );
+    desk.flaky.meanwhile(|_, _| {});
+    desk.flaky.lose_answers_to(None);
+    assert!(desk.is_equal_to_the_service().await);
+    assert_eq!(desk.waiting(), 0);
+    assert_eq!(
+        desk.store.read(|read| read.list("related_person")).unwrap().len(),
+        PILED_UP
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_feed_comes_complete_although_pages_are_asked_for_ahead() {
+    let clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let clients: Vec<_> = (0..1_050).map(|number| desk.add_client(&number.to_string())).collect();
+    desk.round().await.unwrap();
+    let fresh = clinic.file("fresh.db", Office).await;
+    assert!(fresh.is_equal_to_the_service().await);
+    for client in [&clients[0], &clients[524], &clients[1_049]] {
+        assert_eq!(fresh.document(client), desk.document(client));
+    }
 }
 
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {

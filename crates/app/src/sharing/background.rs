@@ -69,15 +69,8 @@ async fn wait_for_news(core: &Core, login: &Login, head: i64) {
         let Ok(connection) = connection(login).await else {
             return;
         };
-        loop {
-            match connection.office.wait(head).await {
-                Ok(seen) if seen <= head => {}
-                Ok(_) => return,
-                Err(_) => {
-                    sleep(FIRST_PAUSE).await;
-                    return;
-                }
-            }
+        if connection.office.wait(head).await.is_err() {
+            sleep(FIRST_PAUSE).await;
         }
     };
     tokio::select! {

@@ -386,7 +386,7 @@ async fn hello_shows_the_services_clock_and_limits_and_what_to_do() {
     );
     assert_eq!(
         (answer.min_writer, answer.limits.push_ops, answer.limits.wait_ms),
-        (1, 500, 55_000)
+        (1, 500, 75_000)
     );
 
     hello.last_op = Some(LastOp {

@@ -320,7 +320,11 @@ pub struct Flaky {
     lose_answers_to: std::sync::Mutex<Option<&'static str>>,
     pub lost: AtomicUsize,
     paths: std::sync::Mutex<Vec<String>>,
+    meanwhile: std::sync::Mutex<Option<Meanwhile>>,
 }
+
+/// What happens on the computer while a request is on its way; told its path and how many went there before.
+pub type Meanwhile = Box<dyn FnMut(&str, usize) + Send>;
 
 impl Flaky {
     fn new(address: &str) -> Self {
@@ -329,7 +333,13 @@ impl Flaky {
             lose_answers_to: std::sync::Mutex::new(None),
             lost: AtomicUsize::new(0),
             paths: std::sync::Mutex::new(Vec::new()),
+            meanwhile: std::sync::Mutex::new(None),
         }
+    }
+
+    /// From now on `work` is done when a request has arrived and before its answer does.
+    pub fn meanwhile(&self, work: impl FnMut(&str, usize) + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(work));
     }
 
     /// How many requests went to `path` so far.
@@ -345,10 +355,15 @@ impl Flaky {
 
 impl Transport for Flaky {
     fn exchange<'a>(&'a self, request: Exchange<'a>) -> BoxFuture<'a, Result<Vec<u8>, TransportError>> {
+        let earlier = self.requests_to(request.path);
         self.paths.lock().unwrap().push(request.path.to_owned());
         let is_lost = *self.lose_answers_to.lock().unwrap() == Some(request.path);
         Box::pin(async move {
+            let path = request.path;
             let answer = self.inner.exchange(request).await;
+            if let Some(work) = self.meanwhile.lock().unwrap().as_mut() {
+                work(path, earlier);
+            }
             if is_lost {
                 self.lost.fetch_add(1, Ordering::SeqCst);
                 return answer.and(Err(TransportError::Unreachable(None)));
