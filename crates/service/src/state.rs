@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::limits::{Buckets, Failures};
 use crate::metrics::Metrics;
 use crate::storage::Storage;
+use crate::sync::KnownCare;
 
 /// Requests in work at the same time, waiting ones aside; more are turned away at once.
 const MOST_IN_FLIGHT: usize = 256;
@@ -43,6 +44,8 @@ pub(crate) struct App {
     pub(crate) in_flight: Semaphore,
     pub(crate) waiting: Semaphore,
     pub(crate) metrics: Metrics,
+    /// What is known of who treats whom.
+    pub(crate) care: KnownCare,
     /// Becomes true when the service ends, so that waiting devices are answered at once.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -68,6 +71,7 @@ impl App {
             in_flight: Semaphore::new(MOST_IN_FLIGHT),
             waiting: Semaphore::new(MOST_WAITING),
             metrics: Metrics::default(),
+            care: KnownCare::default(),
             limits,
             stopping,
         }

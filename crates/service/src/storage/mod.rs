@@ -140,6 +140,9 @@ pub trait Storage: Send + Sync + 'static {
     /// The clients whom a therapist treats: active and paused care relationships, sorted.
     async fn care_scopes(&self, practice: PracticeId, therapist: UserId) -> Result<Vec<ClientId>, StorageError>;
 
+    /// Whether a care relationship, of whomever, was written after `after_seq`.
+    async fn care_changed_after(&self, practice: PracticeId, after_seq: i64) -> Result<bool, StorageError>;
+
     /// Operations that wrote rows, in order, from the first that ended after `after_seq`: what the hash chain is verified with.
     async fn history(
         &self,

@@ -20,6 +20,8 @@ use caseload_protocol::messages::{
 };
 use serde::Deserialize;
 
+pub(crate) use entitlement::KnownCare;
+
 use crate::auth::Caller;
 use crate::body::Json;
 use crate::error::ApiError;

@@ -1,6 +1,6 @@
 //! Pull: the feed from a cursor on, filtered to what the reader may see.
 
-use caseload_domain::PracticeId;
+use caseload_domain::{PracticeId, Scope};
 use caseload_protocol::checksum::{Leaf, hex};
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::facts::PracticeHead;
@@ -13,17 +13,16 @@ use crate::error::ApiError;
 use crate::state::App;
 use crate::storage::{FeedPage, PageLimit};
 
+/// Pages that are passed over for one answer.
+const MOST_EMPTY: usize = 20;
+
 /// Gives the next page. A device that holds less than it may hold is told first to take snapshots of the scopes that it gained, a new device
 /// of all of them: rows of a scope are sent by the feed only to who holds that scope.
 pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> Result<PullResponse, ApiError> {
     caller.own(request.practice)?;
     // Read before the scan, so that what it names is contained in the scan.
-    let replica = caller.replica(app, request.replica).await?;
-    let head = app
-        .storage
-        .head(caller.practice)
-        .await?
-        .ok_or(WireErrorCode::NotFound)?;
+    let (replica, head) = tokio::join!(caller.replica(app, request.replica), app.storage.head(caller.practice));
+    let (replica, head) = (replica?, head?.ok_or(WireErrorCode::NotFound)?);
     let after = match &request.cursor {
         None => 0,
         Some(cursor) => match refusal_of(app, caller.practice, cursor, &head).await? {
@@ -31,14 +30,12 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
             Some(code) => return Err(code.into()),
         },
     };
-    let entitlement = Entitlement::of(app, caller, &replica).await?;
+    let entitlement = Entitlement::at(app, caller, &replica, &head).await?;
     let Comparison { keeps, enter, leave } = entitlement.compare(&request.have);
-    let page = if keeps.is_empty() && !enter.is_empty() {
+    let page = if (keeps.is_empty() && !enter.is_empty()) || after == head.seq {
         nothing_yet(after, head)
     } else {
-        app.storage
-            .read_since(caller.practice, after, &keeps, page_limit(app, request.max_rows))
-            .await?
+        read_on(app, caller.practice, after, &keeps, page_limit(app, request.max_rows)).await?
     };
     let cursor = cursor(app, caller.practice, &page.head, page.examined, &entitlement).await?;
     app.metrics.rows(page.rows.len());
@@ -59,7 +56,26 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
     })
 }
 
-/// For a device that holds nothing yet, reading the whole feed to leave everything out would be work for nothing.
+/// The next page with rows in it, or what was reached within [`MOST_EMPTY`] pages: an office file passes over whole stretches of notes.
+async fn read_on(
+    app: &App,
+    practice: PracticeId,
+    after: i64,
+    scopes: &[Scope],
+    limit: PageLimit,
+) -> Result<FeedPage, ApiError> {
+    let mut page = app.storage.read_since(practice, after, scopes, limit).await?;
+    for _ in 1..MOST_EMPTY {
+        if !page.rows.is_empty() || !page.more {
+            break;
+        }
+        page = app.storage.read_since(practice, page.examined, scopes, limit).await?;
+    }
+    Ok(page)
+}
+
+/// For a device that is up to date there is nothing to read. For one that holds nothing yet, reading the whole feed to leave everything out
+/// would be work for nothing.
 fn nothing_yet(after: i64, head: PracticeHead) -> FeedPage {
     FeedPage {
         rows: Vec::new(),
@@ -85,7 +101,11 @@ pub(super) async fn refusal_of(
     if cursor.seq < head.gc_floor {
         return Ok(Some(WireErrorCode::CursorTooOld));
     }
-    let chain = app.storage.chain_at(practice, cursor.seq).await?;
+    let chain = if cursor.seq == head.seq {
+        Some(head.chain)
+    } else {
+        app.storage.chain_at(practice, cursor.seq).await?
+    };
     let same = chain.is_some_and(|chain| chain_text(&chain) == cursor.chain);
     Ok((!same).then_some(WireErrorCode::HistoryDiverged))
 }

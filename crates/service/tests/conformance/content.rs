@@ -21,6 +21,7 @@ use crate::ground::Ground;
 on_both_storages!(
     members_that_nobody_knows_come_back_byte_equal,
     care_scopes_follow_the_state_of_the_relationships,
+    a_change_of_care_is_noticed_after_every_earlier_number_and_other_changes_are_not,
     practices_do_not_see_each_other,
     rows_are_fetched_whatever_their_type,
 );
@@ -109,6 +110,38 @@ async fn care_scopes_follow_the_state_of_the_relationships(ground: Ground) {
             .await
             .unwrap()
             .is_empty()
+    );
+}
+
+async fn a_change_of_care_is_noticed_after_every_earlier_number_and_other_changes_are_not(ground: Ground) {
+    let clinic = Clinic::on(&ground.storage).await;
+    let mut owner = clinic.sender(800, OWNER).await;
+    let changed_after =
+        async |seq: i64| -> bool { clinic.storage.care_changed_after(clinic.practice, seq).await.unwrap() };
+    assert!(!changed_after(0).await, "nothing was written yet");
+    clinic
+        .push(
+            &mut owner,
+            vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)],
+        )
+        .await;
+    let granted = clinic.head_seq().await;
+    assert!(changed_after(0).await && changed_after(granted - 1).await);
+    assert!(!changed_after(granted).await);
+    clinic
+        .push(&mut owner, vec![create("client", 2, &client_document("Lee"))])
+        .await;
+    assert!(!changed_after(granted).await, "a client is no care relationship");
+    let ended = op(
+        caseload_protocol::messages::OpKind::Patch,
+        care_key(1, OWNER),
+        1,
+        &json!({"status": {"state": "ended"}}),
+    );
+    clinic.push(&mut owner, vec![ended]).await;
+    assert!(
+        changed_after(granted).await,
+        "one that gives no access any more counts as well"
     );
 }
 

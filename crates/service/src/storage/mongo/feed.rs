@@ -1,6 +1,8 @@
 //! What devices read: the feed, snapshots, leaves, the chain. Always with read concern majority or a snapshot, never what a failover could
 //! take back.
 
+use std::collections::HashSet;
+
 use caseload_domain::{ClientId, Document as Content, EntityKey, OpId, PracticeId, ReplicaId, Scope, UserId};
 use caseload_protocol::checksum::Leaf;
 use caseload_protocol::facts::PracticeHead;
@@ -16,6 +18,9 @@ use crate::storage::content;
 use crate::storage::error::StorageError;
 use crate::storage::records::{FeedPage, HistoryEntry, LeafEntry, Leaves, PageLimit, SnapshotPage};
 use crate::storage::sealing::PracticeKey;
+
+/// Up to so many scopes the server compares itself.
+const FEW_SCOPES: usize = 4;
 
 fn entities(database: &Database) -> Collection<RawDocumentBuf> {
     database.collection(schema::ENTITIES)
@@ -45,10 +50,12 @@ pub(super) async fn since(
     let head = known_head(database, practice).await?;
     let filter = doc! { "p": id(practice.uuid()), "seq": { "$gt": after_seq, "$lte": head.seq } };
     let wanted = i64::from(limit.rows.max(1));
+    let visible: HashSet<String> = scopes.iter().map(Scope::to_string).collect();
     let mut found = entities(database)
         .find(filter)
         .sort(doc! { "seq": 1 })
         .limit(wanted)
+        .projection(content_of_scopes(&visible))
         .await?;
     let (mut page, mut examined, mut count, mut bytes) = (Vec::new(), after_seq, 0, 0);
     while found.advance().await? {
@@ -64,7 +71,7 @@ pub(super) async fn since(
         let seq = raw.get_i64("seq").map_err(|_| StorageError::Unreadable("seq"))?;
         let scope = raw.get_str("scope").map_err(|_| StorageError::Unreadable("scope"))?;
         (examined, count) = (seq, count + 1);
-        if scopes.contains(&content::parse_scope(scope)?) {
+        if visible.contains(scope) {
             bytes += size(raw.as_bytes());
             page.push(to_row(key, raw)?);
         }
@@ -77,6 +84,20 @@ pub(super) async fn since(
         more,
         head,
     })
+}
+
+/// Everything of rows of `scopes`, and of other rows what it takes to pass over them. Comparing with many scopes would cost the server more
+/// than sending what is left out here afterwards, and who holds many scopes passes over little.
+fn content_of_scopes(scopes: &HashSet<String>) -> Document {
+    if scopes.len() > FEW_SCOPES {
+        return doc! { "_id": 0 };
+    }
+    let scopes: Vec<&String> = scopes.iter().collect();
+    let visible = |member: &str| doc! { "$cond": [{ "$in": ["$scope", &scopes] }, member, "$$REMOVE"] };
+    doc! {
+        "_id": 0, "p": 1, "t": 1, "id": 1, "rev": 1, "seq": 1, "del": 1, "sv": 1, "mw": 1, "scope": 1,
+        "doc": visible("$doc"), "marks": visible("$marks"), "sealed": visible("$sealed"),
+    }
 }
 
 fn size(bytes: &[u8]) -> u64 {
@@ -247,6 +268,21 @@ pub(super) async fn care(
     }
     clients.sort();
     Ok(clients)
+}
+
+pub(super) async fn care_changed_after(
+    database: &Database,
+    practice: PracticeId,
+    after_seq: i64,
+) -> Result<bool, StorageError> {
+    let filter = doc! { "p": id(practice.uuid()), "seq": { "$gt": after_seq }, "t": "care_relationship" };
+    let written = database
+        .collection::<Document>(schema::ENTITIES)
+        .find_one(filter)
+        .hint(mongodb::options::Hint::Keys(doc! { "p": 1, "seq": 1 }))
+        .projection(doc! { "_id": 0, "seq": 1 })
+        .await?;
+    Ok(written.is_some())
 }
 
 pub(super) async fn history(

@@ -416,6 +416,10 @@ impl Storage for MongoStorage {
         bounded(feed::care(self.reads(), practice, therapist)).await
     }
 
+    async fn care_changed_after(&self, practice: PracticeId, after_seq: i64) -> Result<bool, StorageError> {
+        bounded(feed::care_changed_after(self.reads(), practice, after_seq)).await
+    }
+
     async fn history(
         &self,
         practice: PracticeId,

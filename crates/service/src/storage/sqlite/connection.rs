@@ -130,7 +130,9 @@ fn writer_settings(connection: &Connection) -> rusqlite::Result<()> {
          -- Faster than a rollback journal at equal safety, and readers do not wait.
          PRAGMA journal_mode = WAL;
          PRAGMA wal_autocheckpoint = 1000;
-         PRAGMA journal_size_limit = 16777216;",
+         PRAGMA journal_size_limit = 16777216;
+         -- In KiB. A page that falls out of the cache is verified and decrypted again when it is next needed.
+         PRAGMA cache_size = -16384;",
     )
 }
 

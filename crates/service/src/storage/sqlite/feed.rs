@@ -1,5 +1,7 @@
 //! What devices read: the feed, snapshots, leaves, the chain.
 
+use std::collections::HashSet;
+
 use caseload_domain::{ClientId, Document, EntityKey, OpId, PracticeId, ReplicaId, Scope, UserId};
 use caseload_protocol::checksum::Leaf;
 use caseload_protocol::facts::PracticeHead;
@@ -34,9 +36,9 @@ pub(super) fn since(
     let mut found = statement
         .query(params![Id(practice.uuid()), after_seq, limit.rows.max(1)])
         .map_err(|error| failure(&error))?;
+    let wanted: HashSet<String> = scopes.iter().map(Scope::to_string).collect();
     let (mut page, mut examined, mut count, mut bytes) = (Vec::new(), after_seq, 0, 0);
     while let Some(row) = found.next().map_err(|error| failure(&error))? {
-        let row = StoredRow::read(row).map_err(|error| failure(&error))?;
         if bytes >= limit.bytes && count > 0 {
             return Ok(FeedPage {
                 rows: page,
@@ -45,8 +47,11 @@ pub(super) fn since(
                 head,
             });
         }
-        (examined, count) = (row.seq, count + 1);
-        if scopes.contains(&content::parse_scope(&row.scope)?) {
+        // What nobody here may see is not even copied.
+        let (seq, visible) = StoredRow::peek(row, |scope| wanted.contains(scope)).map_err(|error| failure(&error))?;
+        (examined, count) = (seq, count + 1);
+        if visible {
+            let row = StoredRow::read(row).map_err(|error| failure(&error))?;
             bytes += row.size();
             page.push(row.open(&key)?);
         }
@@ -172,6 +177,20 @@ pub(super) fn care(
     }
     clients.sort();
     Ok(clients)
+}
+
+pub(super) fn care_changed_after(
+    connection: &Connection,
+    practice: PracticeId,
+    after_seq: i64,
+) -> Result<bool, StorageError> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM entity INDEXED BY entity_by_seq
+             WHERE practice = ?1 AND seq > ?2 AND t = 'care_relationship')",
+        )
+        .and_then(|mut statement| statement.query_row(params![Id(practice.uuid()), after_seq], |row| row.get(0)))
+        .map_err(|error| failure(&error))
 }
 
 pub(super) fn history(

@@ -322,6 +322,11 @@ impl Storage for SqliteStorage {
             .await
     }
 
+    async fn care_changed_after(&self, practice: PracticeId, after_seq: i64) -> Result<bool, StorageError> {
+        self.read(move |connection, _| feed::care_changed_after(connection, practice, after_seq))
+            .await
+    }
+
     async fn history(
         &self,
         practice: PracticeId,

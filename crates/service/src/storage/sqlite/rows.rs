@@ -82,11 +82,11 @@ pub(super) struct StoredRow {
     kind: String,
     id: Id,
     rev: i64,
-    pub(super) seq: i64,
+    seq: i64,
     deleted: bool,
     schema: u32,
     min_writer: u32,
-    pub(super) scope: String,
+    scope: String,
     doc: Option<String>,
     marks: Option<String>,
     sealed: Option<Vec<u8>>,
@@ -107,6 +107,11 @@ impl StoredRow {
             marks: row.get(9)?,
             sealed: row.get(10)?,
         })
+    }
+
+    /// The sequence number, and what `is_wanted` says to the scope.
+    pub(super) fn peek(row: &rusqlite::Row<'_>, is_wanted: impl FnOnce(&str) -> bool) -> rusqlite::Result<(i64, bool)> {
+        Ok((row.get(3)?, is_wanted(row.get_ref(7)?.as_str()?)))
     }
 
     /// Bytes of content, about.
