@@ -1,9 +1,11 @@
 //! The process of one device: does what it is told on standard input and says on standard output how long it took.
 
 use std::io::{BufRead as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use caseload_domain::{EntityId, EntityKey, Role};
+use caseload_protocol::cursor::Cursor;
 use caseload_store::{Action, WriteError};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -17,6 +19,8 @@ use crate::wire::{Answer, Command, Input, Unlocked};
 
 /// How many notes a search shows.
 const SHOWN: usize = 20;
+/// Searches for every save while changes are shared.
+const READS_PER_SAVE: usize = 10;
 
 /// Runs until it is told to close, or nobody is left to tell it.
 ///
@@ -144,6 +148,11 @@ impl Device {
                 let (seconds, rounds) = timed(|| self.runtime.block_on(self.link.rounds()));
                 rounds.map(|_| Answer::Seconds(seconds))
             }
+            Command::Position => {
+                let cursor = self.profile.clinical.sync_state()?.cursor;
+                cursor.map(Answer::Position).context("nothing was pulled yet")
+            }
+            Command::Snapshot(position) => self.snapshot(&position),
             Command::Idle { times } => {
                 let rounds = (0..times).map(|_| {
                     let (took, rounds) = timed_ms(|| self.runtime.block_on(self.link.rounds()));
@@ -157,6 +166,7 @@ impl Device {
             }
             Command::Edit { note, text } => self.edit(note, &text),
             Command::Watch { note, text } => self.watch(note, &text),
+            Command::Drain { changes } => self.drain(changes),
             Command::Search { word, times } => self.search(&word, times),
             Command::Reread { input, sample } => self.reread(&read(&input)?, sample),
             Command::Check => {
@@ -191,6 +201,17 @@ impl Device {
         Ok(Answer::Seconds(seconds))
     }
 
+    /// A file that stands at a position and holds no scope gains every scope: each comes as a snapshot.
+    fn snapshot(&self, position: &Cursor) -> Result<Answer> {
+        self.runtime
+            .block_on(self.link.office.round(clock::now()))
+            .context("sync the office file")?;
+        self.profile.clinical.set_cursor(position).context("take a position")?;
+        let (seconds, round) = timed(|| self.runtime.block_on(self.link.clinical.round(clock::now())));
+        round.context("sync the clinical file")?;
+        Ok(Answer::Seconds(seconds))
+    }
+
     fn edit(&self, note: EntityId, text: &str) -> Result<Answer> {
         let key = EntityKey::new("session_note", note);
         let action = Action {
@@ -209,6 +230,39 @@ impl Device {
             .block_on(self.link.clinical.round(clock::now()))
             .context("share an edit")?;
         Ok(Answer::At { nanoseconds })
+    }
+
+    /// Changes that piled up while there was no service, each by itself, are shared on the program's own threads; this thread is the window.
+    fn drain(&self, changes: usize) -> Result<Answer> {
+        for _ in 0..changes {
+            import::create_plain_client(&self.profile)?;
+        }
+        let shared = AtomicBool::new(false);
+        let (mut reads, mut saves) = (Vec::new(), Vec::new());
+        let seconds = std::thread::scope(|scope| {
+            let sharing = scope.spawn(|| {
+                let (seconds, round) = timed(|| self.runtime.block_on(self.link.office.round(clock::now())));
+                shared.store(true, Ordering::SeqCst);
+                round.map(|round| (seconds, round))
+            });
+            while !shared.load(Ordering::SeqCst) {
+                let (took, page) = timed_ms(|| self.profile.office.read(|read| read.search_clients("Client", SHOWN)));
+                ensure!(page?.rows.len() == SHOWN, "the first page of clients is incomplete");
+                reads.push(took);
+                if reads.len() % READS_PER_SAVE == 0 {
+                    let (took, saved) = timed_ms(|| import::create_plain_client(&self.profile));
+                    saved?;
+                    saves.push(took);
+                }
+            }
+            let (seconds, round) = sharing.join().map_err(|_| anyhow!("sharing failed"))??;
+            ensure!(
+                round.refused == 0 && round.pushed >= changes,
+                "not everything was shared"
+            );
+            Ok(seconds)
+        })?;
+        Ok(Answer::Drained { seconds, reads, saves })
     }
 
     fn watch(&self, note: EntityId, text: &str) -> Result<Answer> {

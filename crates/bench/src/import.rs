@@ -79,6 +79,22 @@ fn write(
         .context("store clients and authors")
 }
 
+/// Creates a client whom nobody treats yet, as a front desk does.
+///
+/// # Errors
+/// When it cannot be stored.
+pub(crate) fn create_plain_client(profile: &Profile) -> Result<()> {
+    let action = Action {
+        name: "client.create",
+        at: clock::now(),
+    };
+    let id = clock::new_id();
+    write(profile, action, |tx| {
+        let person = json!({ "name": { "family": short(id), "given": "Client" }, "status": { "state": "active" } });
+        tx.create(&EntityKey::new("client", EntityId::new(id)), document(person))
+    })
+}
+
 fn create_client(tx: &mut WriteTx<'_>, id: Uuid, therapist: UserId) -> Result<(), WriteError> {
     let client = ClientId::new(id);
     let person = json!({ "name": { "family": short(id), "given": "Client" }, "status": { "state": "active" } });

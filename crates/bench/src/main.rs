@@ -1,15 +1,17 @@
 //! `caseload-bench`: measures the product on session notes of another program.
 //!
-//! The clients, the service and the steps that derive keys are processes of their own, started from this program; nothing of the product is
-//! replaced or switched off. `caseload-bench generate` writes an input. Where to look next: [`run`] for the order of the measurement,
+//! The devices, the service and the raw floors are processes of their own, started from this program; nothing of the product is replaced or
+//! switched off. `caseload-bench generate` writes an input. Where to look next: [`run`] for the order of the measurement,
 //! [`device`] for what each figure covers.
 
 mod chance;
 mod clock;
 mod device;
 mod figures;
+mod floor;
 mod generate;
 mod import;
+mod member;
 mod mongodb;
 mod prepare;
 mod process;
@@ -17,6 +19,7 @@ mod profile;
 mod run;
 mod service;
 mod source;
+mod swarm;
 mod wire;
 
 use std::path::PathBuf;
@@ -47,6 +50,9 @@ struct Measure {
     /// What the service keeps its data in.
     #[arg(long, value_enum, default_value = "sqlite")]
     storage: Storage,
+    /// Also measure snapshots, sharing of what piled up, and the raw floors in between.
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Subcommand)]
@@ -58,28 +64,67 @@ enum Part {
         /// Where to.
         file: PathBuf,
     },
+    /// Let many simulated devices use one service for some seconds.
+    Swarm {
+        /// The working folder.
+        dir: PathBuf,
+        /// What the service keeps its data in.
+        #[arg(long, value_enum, default_value = "sqlite")]
+        storage: Storage,
+        /// How many devices.
+        #[arg(long, default_value_t = 200)]
+        devices: usize,
+        /// Requests of each device in a second.
+        #[arg(long, default_value_t = 5)]
+        rate: u32,
+        /// For how many seconds.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
     #[command(hide = true)]
     Service,
     #[command(hide = true)]
     Device,
     #[command(hide = true)]
-    Prepare,
+    Floor,
 }
 
 fn main() -> Result<()> {
+    // One TLS provider for everything in this process; whoever came first installed the same one.
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     match cli.part {
         Some(Part::Generate { n, file }) => generate::write(n, &file),
+        Some(Part::Swarm {
+            dir,
+            storage,
+            devices,
+            rate,
+            seconds,
+        }) => swarm::run(&swarm::Plan {
+            devices,
+            rate,
+            seconds,
+            folder: dir,
+            storage,
+        }),
         Some(Part::Service) => service::run(),
         Some(Part::Device) => device::run(),
-        Some(Part::Prepare) => prepare::run(),
+        Some(Part::Floor) => floor::run(),
         None => {
-            let Measure { n, file, dir, storage } = cli.measure.context("what is to be measured?")?;
+            let Measure {
+                n,
+                file,
+                dir,
+                storage,
+                all,
+            } = cli.measure.context("what is to be measured?")?;
             run::run(&Plan {
                 count: n,
                 file,
                 folder: dir,
                 storage,
+                all,
             })
         }
     }

@@ -1,132 +1,88 @@
-//! Two computers of one therapist, made as she would make them: one creates and publishes a practice, the other joins.
+//! The computers of one therapist: one publishes a practice, the others join it; each has its two files.
+//!
+//! Keys and certificates are made and checked as the product does; no passphrase is asked for, because deriving keys from one would take
+//! longer than most of what is measured.
 
-use std::io::{BufRead as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
-use caseload_app::dto::{
-    AppError, ConfirmRecovery, CreatePractice, EnrolmentKind, Join, MintEnrolment, Publish, RecoveryGroup, RecoveryKit,
-};
-use caseload_app::{App, Env, Sharing};
-use caseload_vault::passphrase::Passphrase;
-use caseload_vault::{Unlocked, Vault};
+use anyhow::{Context, Result};
+use caseload_protocol::checksum::hex;
+use caseload_store::{Entropy, FileKind, Identity, Store};
+use caseload_vault::heads::DatabaseFile;
+use caseload_vault::{DatabaseKey, SigningKey};
 
-use crate::profile;
-use crate::wire::{Preparation, Prepared};
+use crate::member::{Http, Member, Person};
+use crate::service::Started;
+use crate::wire::Unlocked;
 
-const PASSPHRASE: &str = "lantern orbit meadow thistle";
-
-/// Prepares the computer that standard input describes and answers with its keys.
+/// Prepares a computer in each of the folders. The first publishes the practice.
 ///
 /// # Errors
-/// When a step of it fails.
-pub(crate) fn run() -> Result<()> {
-    let first = std::io::stdin()
-        .lock()
-        .lines()
-        .next()
-        .context("nothing to prepare")?
-        .context("read what to prepare")?;
-    let task: Preparation = serde_json::from_str(&first).context("read what to prepare")?;
+/// When the service refuses, or a file cannot be made.
+pub(crate) fn computers<const N: usize>(started: Started, folders: [&Path; N]) -> Result<[Unlocked; N]> {
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    let prepared = runtime.block_on(prepare(task))?;
-    let line = serde_json::to_string(&prepared).context("write an answer")?;
-    writeln!(std::io::stdout(), "{line}").context("write an answer")
-}
-
-async fn prepare(task: Preparation) -> Result<Prepared> {
-    match task {
-        Preparation::Create {
-            folder,
-            address,
-            setup_code,
-        } => {
-            let code = create(&folder, &address, setup_code).await?;
-            Ok(Prepared {
-                unlocked: unlock(folder, address)?,
-                code: Some(code),
-            })
-        }
-        Preparation::Join { folder, address, code } => {
-            join(&folder, code).await?;
-            Ok(Prepared {
-                unlocked: unlock(folder, address)?,
-                code: None,
-            })
-        }
+    let (root, person) = (SigningKey::generate(), Person::new());
+    let members = runtime.block_on(members(&started, &root, &person, N))?;
+    let mut unlocked = Vec::with_capacity(N);
+    for (member, folder) in members.iter().zip(folders) {
+        unlocked.push(make_files(member, folder, &started.address)?);
     }
+    <[Unlocked; N]>::try_from(unlocked)
+        .ok()
+        .context("one folder for each computer")
 }
 
-/// Creates a practice and publishes it; gives the code for the therapist's next computer.
-async fn create(folder: &Path, address: &str, setup_code: String) -> Result<String> {
-    let app = App::open_with(folder, Env::system().sharing(Sharing::WhenAsked)).map_err(refused("open the profile"))?;
-    let request = CreatePractice {
-        practice_name: "Bench".to_owned(),
-        location_name: "Bench".to_owned(),
-        zone: "Europe/Berlin".to_owned(),
-        currency: "EUR".to_owned(),
-        full_name: "Importing Therapist".to_owned(),
-        licence: None,
-        passphrase: PASSPHRASE.to_owned(),
-        device_name: Some("device a".to_owned()),
+async fn members(started: &Started, root: &SigningKey, person: &Person, count: usize) -> Result<Vec<Member>> {
+    let machine = |number| Http::from_machine(&started.address, number);
+    let owner = Member::publish(person, root, machine(1)?, started.setup_code.clone()).await?;
+    let mut members = vec![owner];
+    for number in (2..).take(count.saturating_sub(1)) {
+        let next = Member::join(&members[0], person, root, machine(number)?).await?;
+        members.push(next);
+    }
+    Ok(members)
+}
+
+fn make_files(member: &Member, folder: &Path, address: &str) -> Result<Unlocked> {
+    fs::create_dir(folder).with_context(|| format!("make {}", folder.display()))?;
+    let (user, clinical_key) = (member.person.user, DatabaseKey::random());
+    let make = |file: DatabaseFile, key: &DatabaseKey, kind, replica, replica_number| {
+        let identity = Identity {
+            practice: member.practice,
+            device: member.device,
+            kind,
+            replica,
+            replica_number,
+        };
+        let store = Store::create(&folder.join(file.name(user)), key, &identity, Entropy::system());
+        store
+            .context("make a file")
+            .and_then(|store| store.close().context("close a file"))
     };
-    let kit = app.create_practice(request).map_err(refused("create the practice"))?;
-    app.confirm_recovery(typed_back(&kit))
-        .map_err(refused("confirm the recovery code"))?;
-    let request = Publish {
+    let [office, clinical] = member.numbers;
+    make(
+        DatabaseFile::Office,
+        &member.office_key,
+        FileKind::Office,
+        member.office,
+        office,
+    )?;
+    make(
+        DatabaseFile::Clinical,
+        &clinical_key,
+        FileKind::Clinical(user),
+        member.clinical,
+        clinical,
+    )?;
+    Ok(Unlocked {
+        folder: folder.to_owned(),
         address: address.to_owned(),
-        setup_code,
-        pin: None,
-    };
-    app.publish(request).await.map_err(refused("publish the practice"))?;
-    let request = MintEnrolment {
-        kind: EnrolmentKind::OwnComputer,
-        role: None,
-        full_name: None,
-    };
-    let enrolment = app.mint_enrolment(request).await.map_err(refused("add a computer"))?;
-    app.lock().await.map_err(refused("lock the profile"))?;
-    Ok(enrolment.code)
-}
-
-fn typed_back(kit: &RecoveryKit) -> ConfirmRecovery {
-    let asked = kit
-        .ask
-        .iter()
-        .filter_map(|index| Some((index, kit.groups.get(usize::try_from(*index).ok()?)?)));
-    ConfirmRecovery {
-        groups: asked
-            .map(|(index, text)| RecoveryGroup {
-                index: *index,
-                text: text.clone(),
-            })
-            .collect(),
-    }
-}
-
-async fn join(folder: &Path, code: String) -> Result<()> {
-    let app = App::open_with(folder, Env::system().sharing(Sharing::WhenAsked)).map_err(refused("open the profile"))?;
-    let request = Join {
-        code,
-        full_name: None,
-        licence: None,
-        passphrase: PASSPHRASE.to_owned(),
-        device_name: Some("device b".to_owned()),
-    };
-    app.join(request).await.map_err(refused("join the practice"))?;
-    app.lock().await.map_err(refused("lock the profile")).map(drop)
-}
-
-/// Derives the keys from the passphrase.
-fn unlock(folder: PathBuf, address: String) -> Result<crate::wire::Unlocked> {
-    let vault = Vault::open(&folder).context("open the vault")?;
-    let user = vault.users().first().context("nobody works on the device")?.user;
-    let vault: Vault<Unlocked> = vault
-        .unlock_with_passphrase(user, &Passphrase::typed(PASSPHRASE))
-        .context("unlock the vault")?;
-    profile::unlocked(folder, address, &vault)
-}
-
-fn refused(what: &'static str) -> impl Fn(AppError) -> anyhow::Error {
-    move |error| anyhow!("could not {what}: {:?}", error.code)
+        practice: member.practice,
+        device: member.device,
+        user,
+        office_key: hex(member.office_key.to_bytes().as_slice()),
+        clinical_key: hex(clinical_key.to_bytes().as_slice()),
+        signing_seed: hex(member.person.key.seed()),
+    })
 }

@@ -1,41 +1,20 @@
 //! An opened profile: both files, and the engines that share them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{Context, Result};
 use caseload_domain::{ReplicaId, Role};
-use caseload_protocol::checksum::{hex, parse_hex};
+use caseload_protocol::checksum::parse_hex;
 use caseload_store::{Author, Entropy, FileKind, KeyProof, Opening, Store};
 use caseload_sync::engine::{CheckReport, Engine, Round};
 use caseload_sync::transport::{BoxFuture, Exchange, Transport};
 use caseload_sync::{HttpTransport, Identity, Session, SharedTransport, TransportError};
 use caseload_vault::heads::{DatabaseFile, HeadCheck};
-use caseload_vault::{DatabaseKey, SigningKey, Vault};
+use caseload_vault::{DatabaseKey, SigningKey};
 
 use crate::clock;
 use crate::wire::Unlocked;
-
-/// Takes out of an unlocked vault what a process of the device needs.
-pub(crate) fn unlocked(folder: PathBuf, address: String, vault: &Vault<caseload_vault::Unlocked>) -> Result<Unlocked> {
-    let key = |file| {
-        vault
-            .database_key(file)
-            .map(|key| hex(key.to_bytes().as_slice()))
-            .context("the person has no such file")
-    };
-    Ok(Unlocked {
-        address,
-        practice: vault.practice(),
-        device: vault.device(),
-        user: vault.user(),
-        office_key: key(DatabaseFile::Office)?,
-        clinical_key: key(DatabaseFile::Clinical)?,
-        signing_seed: hex(vault.identity().signing.seed()),
-        folder,
-    })
-}
 
 /// Both files of one person on one computer.
 pub(crate) struct Profile {

@@ -7,12 +7,14 @@ use anyhow::{Context, Result, bail, ensure};
 use caseload_domain::EntityId;
 
 use crate::figures::{Report, disk, percentile};
+use crate::floor::{Place, Task};
 use crate::generate::EXTRA;
 use crate::mongodb::Database;
+use crate::prepare;
 use crate::process::Process;
 use crate::service::{Start, Started};
 use crate::source::{self, SourceNote, Words, extra_of};
-use crate::wire::{Answer, Command, Input, Preparation, Prepared, Unlocked};
+use crate::wire::{Answer, Command, Input, Unlocked};
 
 /// How many notes are compared on the other device.
 const SAMPLE: usize = 100;
@@ -20,6 +22,8 @@ const SEARCHES: usize = 50;
 const OPENINGS: usize = 9;
 const IDLE_ROUNDS: usize = 40;
 const EDITS: usize = 40;
+/// Changes of a week without the service.
+const PILED_UP: usize = 5_000;
 
 /// What the service keeps its data in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) file: PathBuf,
     pub(crate) folder: PathBuf,
     pub(crate) storage: Storage,
+    /// Whether the raw floors are measured as well, snapshots, and sharing what piled up.
+    pub(crate) all: bool,
 }
 
 /// Measures and prints the figures, after what was shared was compared.
@@ -49,11 +55,18 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     make_empty(&plan.folder)?;
     let mut bench = Bench::start(plan)?;
     bench.store()?;
-    bench.share()?;
+    if plan.all {
+        bench.share_beside_floors()?;
+    } else {
+        bench.share()?;
+    }
     bench.search(&Words::of(&notes))?;
     bench.open()?;
     bench.save()?;
     bench.live(&notes[0])?;
+    if plan.all {
+        bench.drain()?;
+    }
     bench.compare()?;
     bench.end()
 }
@@ -72,7 +85,8 @@ struct Bench {
     input: Input,
     extra: Input,
     folder: PathBuf,
-    keys: [Unlocked; 2],
+    /// Of the device that stores, of the one that pulls, and of the one that takes snapshots.
+    keys: [Unlocked; 3],
     a: Process,
     b: Process,
     service: Process,
@@ -93,19 +107,9 @@ impl Bench {
             mongodb: database.as_ref().map(|database| database.uri().to_owned()),
         };
         let mut service = Process::start("service", &start)?;
-        let Started { address, setup_code } = service.hear()?;
-        let create = Preparation::Create {
-            folder: folder.join("a"),
-            address: address.clone(),
-            setup_code,
-        };
-        let first = prepare(&create)?;
-        let code = first.code.context("the first computer gave no code")?;
-        let second = prepare(&Preparation::Join {
-            folder: folder.join("b"),
-            address,
-            code,
-        })?;
+        let started: Started = service.hear()?;
+        let [a, b, c] = ["a", "b", "c"].map(|name| folder.join(name));
+        let keys = prepare::computers(started, [&a, &b, &c])?;
         let file = fs::canonicalize(&plan.file).context("find the input")?;
         Ok(Self {
             count: plan.count,
@@ -117,9 +121,9 @@ impl Bench {
                 file,
                 count: plan.count,
             },
-            a: device(&first.unlocked)?,
-            b: device(&second.unlocked)?,
-            keys: [first.unlocked, second.unlocked],
+            a: device(&keys[0])?,
+            b: device(&keys[1])?,
+            keys,
             folder,
             service,
             database,
@@ -142,11 +146,48 @@ impl Bench {
 
     /// To the service, and to the device that has nothing yet. Each device begins anew, so that its peak of memory is that of sync.
     fn share(&mut self) -> Result<()> {
+        self.push()?;
+        self.pull()?;
+        seconds(&mut self.a, &Command::Pull)?;
+        self.reread(self.input.clone())
+    }
+
+    /// As [`Self::share`], with snapshots for a third device and with the raw floors before, between and after.
+    fn share_beside_floors(&mut self) -> Result<()> {
+        let mut floors = Floors::default();
+        floors.measure(self)?;
+        let push = self.push()?;
+        floors.measure(self)?;
+        let pull = self.pull()?;
+        let snapshot = self.snapshot()?;
+        floors.measure(self)?;
+        seconds(&mut self.a, &Command::Pull)?;
+        self.reread(self.input.clone())?;
+        let device = percentile(&floors.device, 50);
+        let service = if self.database.is_some() {
+            percentile(&floors.service, 50)
+        } else {
+            device
+        };
+        self.add("c_push_floor", service, "s");
+        self.add("c_push_ratio", push / service, "x");
+        self.add("d_pull_floor", device, "s");
+        self.add("d_pull_ratio", pull / device, "x");
+        self.add("d_snapshot", snapshot, "s");
+        self.add("d_snapshot_ratio", snapshot / device, "x");
+        Ok(())
+    }
+
+    fn push(&mut self) -> Result<f64> {
         self.a = device(&self.keys[0])?;
         let took = seconds(&mut self.a, &Command::Push)?;
         self.add("c_push", took, "s");
         let peak = self.a.peak_memory()?;
         self.add("h_rss_client_push", peak, "MiB");
+        Ok(took)
+    }
+
+    fn pull(&mut self) -> Result<f64> {
         self.b = device(&self.keys[1])?;
         let took = seconds(&mut self.b, &Command::Pull)?;
         self.add("d_pull", took, "s");
@@ -158,8 +199,26 @@ impl Bench {
             Some(database) => database.disk()?,
         };
         self.add("i_disk_server", taken, "MiB");
-        seconds(&mut self.a, &Command::Pull)?;
-        self.reread(self.input.clone())
+        Ok(took)
+    }
+
+    /// On a third device, which ends equal as well.
+    fn snapshot(&mut self) -> Result<f64> {
+        let Answer::Position(position) = self.b.ask(&Command::Position)? else {
+            bail!("no position was answered")
+        };
+        let mut c = device(&self.keys[2])?;
+        let took = seconds(&mut c, &Command::Snapshot(position))?;
+        let peak = c.peak_memory()?;
+        self.add("h_rss_client_snapshot", peak, "MiB");
+        let input = self.input.clone();
+        done(&mut c, &Command::Reread { input, sample: SAMPLE })?;
+        ensure!(
+            sums(c.ask(&Command::Check)?)? == sums(self.b.ask(&Command::Check)?)?,
+            "the third device holds something else"
+        );
+        done(&mut c, &Command::Close)?;
+        Ok(took)
     }
 
     fn search(&mut self, words: &Words) -> Result<()> {
@@ -226,6 +285,20 @@ impl Bench {
         Ok(())
     }
 
+    /// A week of changes is shared while somebody works on the same computer; then the other device gets them.
+    fn drain(&mut self) -> Result<()> {
+        let Answer::Drained { seconds, reads, saves } = self.a.ask(&Command::Drain { changes: PILED_UP })? else {
+            bail!("nothing was shared")
+        };
+        self.add("w_drain", seconds, "s");
+        self.add("w_drain_read_p99", percentile(&reads, 99), "ms");
+        self.add("w_drain_save_p99", percentile(&saves, 99), "ms");
+        for process in [&mut self.a, &mut self.b] {
+            process.ask::<Answer>(&Command::Pull)?;
+        }
+        Ok(())
+    }
+
     /// The other device has the very notes, finds them, and both devices and the service have equal sums.
     fn reread(&mut self, input: Input) -> Result<()> {
         done(&mut self.b, &Command::Reread { input, sample: SAMPLE })?;
@@ -233,10 +306,6 @@ impl Bench {
     }
 
     fn compare(&mut self) -> Result<()> {
-        let sums = |answer| match answer {
-            Answer::Sums(sums) => Ok(sums),
-            _ => bail!("no sums were answered"),
-        };
         let (a, b) = (sums(self.a.ask(&Command::Check)?)?, sums(self.b.ask(&Command::Check)?)?);
         ensure!(a == b, "the devices hold something else");
         Ok(())
@@ -254,11 +323,38 @@ impl Bench {
     }
 }
 
-fn prepare(task: &Preparation) -> Result<Prepared> {
-    let mut process = Process::start("prepare", task)?;
-    let prepared = process.hear()?;
+/// How long the raw floors took, each time.
+#[derive(Default)]
+struct Floors {
+    device: Vec<f64>,
+    service: Vec<f64>,
+}
+
+impl Floors {
+    fn measure(&mut self, bench: &Bench) -> Result<()> {
+        let file = bench.folder.join("floor");
+        self.device.push(floor(bench, Place::File(file.join("floor.db")))?);
+        fs::remove_dir_all(&file).context("remove a floor's file")?;
+        if let Some(database) = &bench.database {
+            self.service
+                .push(floor(bench, Place::Mongodb(database.uri().to_owned()))?);
+        }
+        Ok(())
+    }
+}
+
+fn floor(bench: &Bench, place: Place) -> Result<f64> {
+    if let Place::File(path) = &place {
+        let folder = path.parent().context("a file lies in a folder")?;
+        fs::create_dir(folder).context("make a floor's folder")?;
+    }
+    let input = bench.input.clone();
+    let mut process = Process::start("floor", &Task { input, place })?;
+    let Answer::Seconds(seconds) = process.hear()? else {
+        bail!("no time was answered")
+    };
     process.finish()?;
-    Ok(prepared)
+    Ok(seconds)
 }
 
 fn device(keys: &Unlocked) -> Result<Process> {
@@ -287,6 +383,13 @@ fn milliseconds(process: &mut Process, command: &Command) -> Result<Vec<f64>> {
     match process.ask(command)? {
         Answer::Milliseconds(milliseconds) => Ok(milliseconds),
         _ => bail!("no times were answered"),
+    }
+}
+
+fn sums(answer: Answer) -> Result<Vec<String>> {
+    match answer {
+        Answer::Sums(sums) => Ok(sums),
+        _ => bail!("no sums were answered"),
     }
 }
 

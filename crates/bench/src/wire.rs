@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use caseload_domain::{DeviceId, EntityId, PracticeId, UserId};
+use caseload_protocol::cursor::Cursor;
 use serde::{Deserialize, Serialize};
 
 /// An unlocked profile: what a signed-in process of a device holds in memory. Deriving keys from a passphrase takes 128 MiB, which would
-/// hide what sync needs, so it is done in another process.
+/// hide what sync needs, so it is left out.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Unlocked {
     pub(crate) folder: PathBuf,
@@ -17,31 +18,6 @@ pub(crate) struct Unlocked {
     pub(crate) office_key: String,
     pub(crate) clinical_key: String,
     pub(crate) signing_seed: String,
-}
-
-/// What a process that prepares a device is told.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum Preparation {
-    /// Create a practice and publish it.
-    Create {
-        folder: PathBuf,
-        address: String,
-        setup_code: String,
-    },
-    /// Join with the code of the same person's first computer.
-    Join {
-        folder: PathBuf,
-        address: String,
-        code: String,
-    },
-}
-
-/// What it answers.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Prepared {
-    pub(crate) unlocked: Unlocked,
-    /// For another computer of the same person.
-    pub(crate) code: Option<String>,
 }
 
 /// A part of the input.
@@ -66,6 +42,10 @@ pub(crate) enum Command {
     Push,
     /// Bring everything here: how long?
     Pull,
+    /// Where does the clinical file stand?
+    Position,
+    /// Take a snapshot of every clinical scope into a file that holds nothing, from that position on: how long?
+    Snapshot(Cursor),
     /// Sync when nothing is new: how long does each round take?
     Idle { times: usize },
     /// Write this text into a note and share it at once.
@@ -78,6 +58,8 @@ pub(crate) enum Command {
     Reread { input: Input, sample: usize },
     /// Compare sums with the service.
     Check,
+    /// Make so many changes offline, then share them while somebody goes on working: how long does what she does take?
+    Drain { changes: usize },
     /// Write everything into the files and end.
     Close,
 }
@@ -99,6 +81,14 @@ pub(crate) enum Answer {
         milliseconds: Vec<f64>,
         notes: usize,
     },
+    /// How long sharing took, in seconds, and meanwhile each search and each save, in milliseconds.
+    Drained {
+        seconds: f64,
+        reads: Vec<f64>,
+        saves: Vec<f64>,
+    },
+    /// Where a file stands.
+    Position(Cursor),
     /// The figures over everything held, by file.
     Sums(Vec<String>),
 }
