@@ -94,11 +94,20 @@ impl Group {
     /// # Errors
     /// When an operation has no canonical form, which no operation made through the store has.
     pub fn signing_bytes(&self, practice: PracticeId) -> Result<Vec<u8>, caseload_domain::canonical::CanonicalError> {
-        let ops = serde_json::to_value(&self.ops).unwrap_or(Value::Null);
-        caseload_domain::canonical::to_bytes(&serde_json::json!({
-            "actor": self.actor, "grp": self.grp, "ops": ops, "origin": self.origin,
-            "origin_mut": self.origin_mut, "practice": practice, "role": self.role, "v": 1,
-        }))
+        let members = [
+            ("actor", serde_json::to_value(self.actor)),
+            ("grp", serde_json::to_value(self.grp)),
+            ("ops", serde_json::to_value(&self.ops)),
+            ("origin", serde_json::to_value(self.origin)),
+            ("origin_mut", serde_json::to_value(self.origin_mut)),
+            ("practice", serde_json::to_value(practice)),
+            ("role", serde_json::to_value(self.role)),
+            ("v", Ok(Value::from(1))),
+        ];
+        let members = members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.unwrap_or(Value::Null)));
+        caseload_domain::canonical::object_to_bytes(&members.collect())
     }
 
     /// The mutation number after the last operation, at the sending replica.
