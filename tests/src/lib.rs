@@ -6,10 +6,12 @@
 pub mod computer;
 pub mod desktop;
 pub mod display;
+pub mod networks;
 pub mod processes;
 pub mod programs;
 pub mod relay;
 pub mod report;
 pub mod service;
 pub mod story;
+pub mod switchboard;
 pub mod webdriver;

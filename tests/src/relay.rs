@@ -112,7 +112,7 @@ fn relay(device: TcpStream, service: SocketAddr, decide: &(dyn Fn(&Exchange) -> 
 }
 
 /// One message with a length in its head; `None` where the connection ends.
-fn read_message(from: &mut BufReader<TcpStream>) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read_message(from: &mut BufReader<TcpStream>) -> Result<Option<Vec<u8>>> {
     let mut message = Vec::new();
     let mut length = 0;
     loop {

@@ -21,6 +21,7 @@ pub struct Service {
     port: u16,
     mongodb: Option<String>,
     demonstration: bool,
+    config: PathBuf,
     process: Option<Running>,
 }
 
@@ -35,6 +36,8 @@ impl Service {
             port: free_port()?,
             mongodb: mongodb.map(str::to_owned),
             demonstration: false,
+            // The key must not lie in the data folder, and a scenario leaves nothing in the person's own configuration.
+            config: folder.with_extension("config"),
             process: None,
         })
     }
@@ -43,6 +46,13 @@ impl Service {
     #[must_use]
     pub fn for_demonstration(mut self) -> Self {
         self.demonstration = true;
+        self
+    }
+
+    /// The same under the master key of another service: two of them on one database.
+    #[must_use]
+    pub fn with_the_key_of(mut self, other: &Self) -> Self {
+        self.config.clone_from(&other.config);
         self
     }
 
@@ -75,8 +85,7 @@ impl Service {
             .arg("--data")
             .arg(&self.folder)
             .args(["--listen", &format!("127.0.0.1:{}", self.port)])
-            // The key must not lie in the data folder, and a scenario leaves nothing in the person's own configuration.
-            .env("XDG_CONFIG_HOME", self.folder.with_extension("config"))
+            .env("XDG_CONFIG_HOME", &self.config)
             .stdout(log.try_clone().context("share the log")?)
             .stderr(Stdio::from(log));
         if self.demonstration {

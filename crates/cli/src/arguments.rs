@@ -80,12 +80,42 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Run the central service.
     Service(Service),
+    /// Prepare a MongoDB for the service.
+    #[command(subcommand, name = "mongodb")]
+    MongoDb(MongoDb),
     /// Fill a folder with a believable practice and print its sign-ins.
     Demo {
         /// The folder; must be empty or absent.
         #[arg(long)]
         data: PathBuf,
     },
+}
+
+/// For administrators of MongoDB.
+#[derive(Subcommand)]
+pub(crate) enum MongoDb {
+    /// Print the role that the service's account needs and no more, or make it.
+    Role(Role),
+    /// Print the commands that shard the collections by practice.
+    Sharding {
+        /// The database that holds the practices.
+        #[arg(long, default_value = "caseload")]
+        database: String,
+    },
+}
+
+/// The role of the service's account.
+#[derive(Args)]
+pub(crate) struct Role {
+    /// The database that will hold the practices.
+    #[arg(long, default_value = "caseload")]
+    pub(crate) database: String,
+    /// Make the role, or bring it up to date, instead of printing it.
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// The connection string of an account that may administer roles, for `--create`. Better in the variable, which others do not see.
+    #[arg(long, env = "CASELOAD_MONGODB_ADMIN_URI", hide_env_values = true, value_name = "URI")]
+    pub(crate) admin_uri: Option<String>,
 }
 
 #[derive(Args)]

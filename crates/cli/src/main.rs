@@ -4,6 +4,7 @@
 //! questions to standard error. The exit code is 0, 1 for a refusal (its code is printed), 2 for wrong arguments.
 
 mod arguments;
+mod mongodb;
 mod output;
 mod passphrase;
 mod people;
@@ -106,6 +107,7 @@ async fn run(arguments: Arguments) -> Done {
     };
     match command {
         Command::Service(options) => service::run(options).await.map_err(Failure::from),
+        Command::MongoDb(command) => mongodb::run(form, command).await.map_err(Failure::from),
         Command::Demo { data } => practice::demo(&context, &data),
         Command::Verify { file, root } => records::verify(&context, &file, root.as_deref()),
         Command::Create(options) => practice::create(&context, options).await,

@@ -1,3 +1,5 @@
 //! What several crates' tests need and no product code may use.
 
 pub mod mongod;
+pub mod replica_set;
+mod security;

@@ -1,4 +1,5 @@
-//! A real MongoDB for tests: a replica set of one member, on a free port of the loopback address, with data in a folder of its own.
+//! A real MongoDB for tests: a replica set of one member, on a free port of the loopback address, with data in a folder of its own. Sets of
+//! three are in [`crate::replica_set`].
 //!
 //! The program is `CASELOAD_MONGOD`, else `mongod` on `PATH`, else the one that `cargo xtask` has fetched into `.cache`. Without one a
 //! test fails; it is never skipped. A server ends with the test program that started it, however that ends, because a guard process waits
@@ -16,7 +17,9 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 
-const REPLICA_SET: &str = "caseload";
+use crate::security::{PASSWORD, Security};
+
+pub(crate) const REPLICA_SET: &str = "caseload";
 
 /// How long a start may take; half a second on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -42,6 +45,7 @@ pub struct Mongod {
     port: u16,
     in_set: bool,
     compressed: bool,
+    security: Option<Security>,
     guard: Option<Guard>,
 }
 
@@ -82,7 +86,18 @@ impl Mongod {
         Ok(server)
     }
 
-    fn prepare(in_set: bool) -> Result<Self> {
+    /// Starts a replica set of one member that lets nobody in without a password and speaks TLS alone.
+    ///
+    /// # Errors
+    /// As [`Self::replica_set`].
+    pub async fn secured_replica_set() -> Result<Self> {
+        let mut server = Self::prepare(true)?;
+        server.security = Some(Security::make(&server.folder)?);
+        server.start().await?;
+        Ok(server)
+    }
+
+    pub(crate) fn prepare(in_set: bool) -> Result<Self> {
         let program = program()?;
         let folder = tempfile::Builder::new()
             .prefix("caseload-mongod-")
@@ -98,16 +113,21 @@ impl Mongod {
             port,
             in_set,
             compressed: false,
+            security: None,
             guard: None,
         })
     }
 
-    async fn start(&mut self) -> Result<()> {
+    /// Starts the program and waits for its first answer, whatever its place in a set.
+    pub(crate) async fn launch(&mut self) -> Result<Document> {
         self.guard = Some(self.spawn()?);
-        let hello = self
-            .ask(true, doc! { "hello": 1 })
+        self.ask(true, doc! { "hello": 1 })
             .await
-            .with_context(|| self.complaint())?;
+            .with_context(|| self.complaint())
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        let hello = self.launch().await?;
         if self.in_set && !hello.contains_key("setName") {
             let member = doc! { "_id": 0, "host": format!("127.0.0.1:{}", self.port) };
             let set = doc! { "replSetInitiate": { "_id": REPLICA_SET, "members": [member] } };
@@ -117,6 +137,12 @@ impl Mongod {
         self.ask(!self.in_set, doc! { "ping": 1 })
             .await
             .with_context(|| self.complaint())?;
+        if self.security.as_ref().is_some_and(|security| !security.administered) {
+            self.ask(false, Security::create_administrator())
+                .await
+                .with_context(|| self.complaint())?;
+            self.security.as_mut().context("a secured server")?.administered = true;
+        }
         Ok(())
     }
 
@@ -143,6 +169,11 @@ impl Mongod {
         if self.in_set {
             command.args(["--replSet", REPLICA_SET]);
         }
+        if let Some(security) = &self.security {
+            command.args(security.arguments());
+            // The fewest rounds that the server takes: a test opens many connections, and guessing is not what it is about.
+            command.args(["--setParameter", "scramSHA256IterationCount=5000"]);
+        }
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -158,7 +189,7 @@ impl Mongod {
     }
 
     /// Runs a command, on this very server or on the primary of its set, once it is there.
-    async fn ask(&self, direct: bool, command: Document) -> Result<Document> {
+    pub(crate) async fn ask(&self, direct: bool, command: Document) -> Result<Document> {
         let mut options = ClientOptions::parse(self.uri("admin")).await?;
         options.server_selection_timeout = Some(START_LIMIT);
         options.heartbeat_freq = Some(Duration::from_millis(500));
@@ -182,15 +213,67 @@ impl Mongod {
         )
     }
 
-    /// The address of a database on this server.
+    /// The address of a database on this server; of a secured one, as its administrator.
     #[must_use]
     pub fn uri(&self, database: &str) -> String {
-        let set = if self.in_set {
-            format!("?replicaSet={REPLICA_SET}")
+        let who = self.security.as_ref().map_or_else(String::new, Security::administrator);
+        let source = if who.is_empty() {
+            None
         } else {
-            String::new()
+            Some("authSource=admin".to_owned())
         };
-        format!("mongodb://127.0.0.1:{}/{database}{set}", self.port)
+        self.address(&who, database, source)
+    }
+
+    /// The address of a database on a secured server for an account of that database, with the password of all test accounts.
+    #[must_use]
+    pub fn uri_as(&self, account: &str, database: &str) -> String {
+        self.address(
+            &format!("{account}:{PASSWORD}@"),
+            database,
+            Some(format!("authSource={database}")),
+        )
+    }
+
+    /// The address of a database on a secured server for someone without an account.
+    #[must_use]
+    pub fn uri_without_account(&self, database: &str) -> String {
+        self.address("", database, None)
+    }
+
+    /// The address of a database on a secured server for someone who does not speak TLS.
+    #[must_use]
+    pub fn uri_without_tls(&self, database: &str) -> String {
+        format!("mongodb://127.0.0.1:{}/{database}?replicaSet={REPLICA_SET}", self.port)
+    }
+
+    fn address(&self, who: &str, database: &str, source: Option<String>) -> String {
+        let set = self.in_set.then(|| format!("replicaSet={REPLICA_SET}"));
+        let tls = self.security.as_ref().map(Security::uri_options);
+        let options: Vec<String> = [set, tls, source].into_iter().flatten().collect();
+        let options = if options.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", options.join("&"))
+        };
+        format!("mongodb://{who}127.0.0.1:{}/{database}{options}", self.port)
+    }
+
+    /// Makes an account in a database of a secured server, with roles of that database.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn create_account(&self, account: &str, database: &str, roles: &[&str]) -> Result<()> {
+        let client = Client::with_uri_str(self.uri(database)).await?;
+        let command = doc! { "createUser": account, "pwd": PASSWORD, "roles": roles, "mechanisms": ["SCRAM-SHA-256"] };
+        let made = client.database(database).run_command(command).await;
+        client.shutdown().immediate(true).await;
+        made.map(drop).context("make an account")
+    }
+
+    /// `127.0.0.1` and the port.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// The folder with the server's files.

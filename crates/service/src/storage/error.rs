@@ -18,6 +18,9 @@ pub enum OpenError {
     /// MongoDB is too old.
     #[error("the MongoDB server is older than 6.0")]
     TooOld,
+    /// MongoDB knows the account or its password not, or its role lacks a right.
+    #[error("MongoDB does not let this account do what the service needs; `caseload mongodb role` prints the role")]
+    NotAllowed(#[source] Box<mongodb::error::Error>),
     /// MongoDB answered with an error.
     #[error("MongoDB refused to prepare the database")]
     Prepare(#[source] Box<mongodb::error::Error>),

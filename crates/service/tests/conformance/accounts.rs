@@ -23,9 +23,9 @@ on_both_storages!(
 );
 
 const LATER: i64 = 4_000_000_000_000;
-const NOW: i64 = LATER - 60_000;
+pub(crate) const NOW: i64 = LATER - 60_000;
 
-fn enrolment(id: &str, person: u32) -> Enrolment {
+pub(crate) fn enrolment(id: &str, person: u32) -> Enrolment {
     let account = account(person);
     Enrolment {
         id: id.into(),

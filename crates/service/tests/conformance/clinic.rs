@@ -13,7 +13,7 @@ use caseload_protocol::facts::{Actor, VerifiedGroup};
 use caseload_protocol::messages::{Group, Op, OpKind};
 use caseload_protocol::row::Row;
 use caseload_service::storage::{
-    Account, Device, NewPractice, NewReplica, PageLimit, PushAnswer, PushBatch, PushError, Storage,
+    Account, Device, NewPractice, NewReplica, PageLimit, PushAnswer, PushBatch, PushError, RegisterError, Storage,
 };
 use caseload_vault::PublicKey;
 use serde_json::{Value, json};
@@ -252,13 +252,30 @@ impl Clinic {
             user: sender.actor.user,
             replaces: None,
         };
-        self.storage.register_replica(self.practice, &replica).await.unwrap();
-        sender
+        loop {
+            match self.storage.register_replica(self.practice, &replica).await {
+                Err(RegisterError::Storage(error)) if error.is_retryable() => {}
+                registered => {
+                    registered.unwrap();
+                    return sender;
+                }
+            }
+        }
     }
 
     pub(crate) async fn push(&self, sender: &mut Sender, ops: Vec<Op>) -> PushAnswer {
         let group = sender.group(ops);
-        self.send(sender, vec![group]).await.unwrap()
+        self.send_until_answered(sender, &group).await
+    }
+
+    /// Sends as a device does: the same bytes until there is an answer. A busy machine may take longer than the storage waits.
+    pub(crate) async fn send_until_answered(&self, sender: &Sender, group: &VerifiedGroup) -> PushAnswer {
+        loop {
+            match self.send(sender, vec![group.clone()]).await {
+                Err(PushError::Storage(error)) if error.is_retryable() => {}
+                answer => return answer.unwrap(),
+            }
+        }
     }
 
     pub(crate) async fn send(&self, sender: &Sender, groups: Vec<VerifiedGroup>) -> Result<PushAnswer, PushError> {

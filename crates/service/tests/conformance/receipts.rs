@@ -11,6 +11,7 @@ use crate::ground::Ground;
 
 on_both_storages!(
     the_same_bytes_again_give_the_same_answer,
+    the_same_bytes_through_two_nodes_at_once_are_made_once,
     after_a_lost_reply_the_rest_is_made_and_the_first_is_answered_from_its_receipt,
     missing_and_reused_mutation_numbers_are_refused_and_write_nothing,
     a_change_sent_again_by_a_reregistered_device_is_not_made_twice,
@@ -37,6 +38,21 @@ async fn the_same_bytes_again_give_the_same_answer(ground: Ground) {
         assert_eq!(clinic.send(&owner, vec![group.clone()]).await.unwrap(), first);
     }
     assert_eq!(clinic.head_seq().await, seq, "a repetition writes nothing");
+}
+
+async fn the_same_bytes_through_two_nodes_at_once_are_made_once(ground: Ground) {
+    let here = Clinic::on(&ground.storage).await;
+    let there = here.through(ground.another_node().await);
+    let mut owner = here.sender(800, OWNER).await;
+    for number in 1..=10 {
+        let group = owner.group(vec![create("client", number, &client_document("Kim"))]);
+        let (one, other) = tokio::join!(
+            here.send(&owner, vec![group.clone()]),
+            there.send(&owner, vec![group.clone()])
+        );
+        assert_eq!(one.unwrap().results, other.unwrap().results);
+    }
+    assert_eq!(here.head_seq().await, 10);
 }
 
 async fn after_a_lost_reply_the_rest_is_made_and_the_first_is_answered_from_its_receipt(ground: Ground) {

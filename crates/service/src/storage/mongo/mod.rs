@@ -5,6 +5,7 @@
 //! record; against other nodes the server decides, and the loser tries again.
 
 mod accounts;
+pub mod deployment;
 mod documents;
 mod failure;
 mod feed;
@@ -28,7 +29,11 @@ use caseload_protocol::row::Row;
 use caseload_vault::SymmetricKey;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
-use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::event::EventHandler;
+use mongodb::event::command::CommandEvent;
+use mongodb::options::{
+    Acknowledgment, ClientOptions, Hint, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+};
 use mongodb::{Client, Database};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -51,6 +56,12 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// The wire version of MongoDB 6.0, the oldest server that is supported.
 const OLDEST_WIRE_VERSION: i32 = 17;
+
+/// The role lacks something.
+const UNAUTHORIZED: i32 = 13;
+
+/// The account is unknown, or its password is another.
+const AUTHENTICATION_FAILED: i32 = 18;
 
 /// Practices in a MongoDB database.
 pub struct MongoStorage {
@@ -76,9 +87,24 @@ impl MongoStorage {
     /// # Errors
     /// [`OpenError`] tells an unreadable URI, an unreachable server, one that is no replica set and one that is too old apart.
     pub async fn connect(uri: &str, master: &SymmetricKey) -> Result<Self, OpenError> {
-        let mut options = ClientOptions::parse(uri)
-            .await
-            .map_err(|error| OpenError::Uri(Box::new(error)))?;
+        Self::open(parse(uri).await?, master).await
+    }
+
+    /// The same, with someone who hears every command before it is sent: tests judge what the service asks for.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_overheard(
+        uri: &str,
+        master: &SymmetricKey,
+        listener: EventHandler<CommandEvent>,
+    ) -> Result<Self, OpenError> {
+        let mut options = parse(uri).await?;
+        options.command_event_handler = Some(listener);
+        Self::open(options, master).await
+    }
+
+    async fn open(mut options: ClientOptions, master: &SymmetricKey) -> Result<Self, OpenError> {
         options.app_name = Some("caseload".into());
         options.server_selection_timeout = Some(SELECTION);
         options.connect_timeout = Some(SELECTION);
@@ -183,6 +209,12 @@ async fn bounded<T>(work: impl Future<Output = Result<T, StorageError>> + Send) 
         .unwrap_or(Err(StorageError::Unavailable(None)))
 }
 
+async fn parse(uri: &str) -> Result<ClientOptions, OpenError> {
+    ClientOptions::parse(uri)
+        .await
+        .map_err(|error| OpenError::Uri(Box::new(error)))
+}
+
 /// Whether the server can hold practices: transactions need a replica set or a router.
 async fn check(client: &Client, options: &ClientOptions) -> Result<(), OpenError> {
     let hello = match hello(client).await {
@@ -224,6 +256,10 @@ fn prepare_error(error: Error) -> OpenError {
         ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::DnsResolve { .. } => {
             OpenError::Unreachable(Box::new(error))
         }
+        ErrorKind::Authentication { .. } => OpenError::NotAllowed(Box::new(error)),
+        ErrorKind::Command(command) if matches!(command.code, UNAUTHORIZED | AUTHENTICATION_FAILED) => {
+            OpenError::NotAllowed(Box::new(error))
+        }
         _ => OpenError::Prepare(Box::new(error)),
     }
 }
@@ -236,7 +272,9 @@ impl Storage for MongoStorage {
 
     async fn any_practice(&self) -> Result<bool, StorageError> {
         let practices = self.reads().collection::<Document>(schema::PRACTICES);
-        bounded(async { Ok(practices.find_one(doc! {}).await?.is_some()) }).await
+        // The one question about all practices; it is asked at a start and while nothing is claimed. The index answers it.
+        let any = practices.find_one(doc! {}).projection(doc! { "_id": 0, "p": 1 });
+        bounded(async { Ok(any.hint(Hint::Keys(doc! { "p": 1 })).await?.is_some()) }).await
     }
 
     async fn claim(&self, practice: &NewPractice, account: &Account, device: &Device) -> Result<(), ClaimError> {

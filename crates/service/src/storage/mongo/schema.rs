@@ -1,4 +1,5 @@
-//! Collections and their indexes. Every unique index starts with the practice, so that the collections can be sharded by it.
+//! Collections: what each is called, what the service may do in it, and its indexes. One list, from which the indexes are made, the service's
+//! role is printed and the sharding follows. Every unique index starts with the practice, so that the collections can be sharded by it.
 
 use std::time::Duration;
 
@@ -16,56 +17,83 @@ pub(super) const REPLICAS: &str = "replicas";
 pub(super) const ENTITIES: &str = "entities";
 pub(super) const OPS: &str = "ops";
 
-/// Creates what is missing; does nothing when all is there.
-pub(super) async fn prepare(database: &Database) -> Result<(), Error> {
-    for (name, indexes) in indexes() {
-        database.collection::<Document>(name).create_indexes(indexes).await?;
-    }
-    Ok(())
+/// What the service does with the documents of a collection, and so all that its database account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Reads and adds; nothing that is there is ever changed.
+    AppendOnly,
+    /// Reads, adds and changes.
+    Changing,
 }
 
-fn indexes() -> [(&'static str, Vec<IndexModel>); 8] {
-    [
-        (PRACTICES, vec![unique(doc! { "p": 1 })]),
-        (ACCOUNTS, vec![unique(doc! { "p": 1, "user": 1 })]),
-        (DEVICES, vec![unique(doc! { "p": 1, "device": 1 })]),
-        (ENROLMENTS, vec![unique(doc! { "p": 1, "id": 1 })]),
-        (
-            SESSIONS,
-            vec![
-                unique(doc! { "p": 1, "family": 1 }),
-                unique(doc! { "p": 1, "access": 1 }),
-                unique(doc! { "p": 1, "refresh": 1 }),
-                plain(doc! { "p": 1, "spent": 1 }),
-                expiring(doc! { "gone_at": 1 }),
-            ],
-        ),
-        (
-            REPLICAS,
-            vec![
-                unique(doc! { "p": 1, "replica": 1 }),
-                unique(doc! { "p": 1, "number": 1 }),
-            ],
-        ),
-        (
-            ENTITIES,
-            vec![
-                unique(doc! { "p": 1, "t": 1, "id": 1 }),
-                unique(doc! { "p": 1, "seq": 1 }),
-                plain(doc! { "p": 1, "scope": 1, "t": 1, "id": 1 }),
-                partial(doc! { "p": 1, "slots": 1 }, doc! { "slots": { "$exists": true } }),
-                partial(doc! { "p": 1, "care": 1 }, doc! { "care": { "$exists": true } }),
-            ],
-        ),
-        (
-            OPS,
-            vec![
-                unique(doc! { "p": 1, "replica": 1, "mut": 1 }),
-                unique_partial(doc! { "p": 1, "op_id": 1 }, doc! { "first": true }),
-                unique_partial(doc! { "p": 1, "last_seq": 1 }, doc! { "last_seq": { "$exists": true } }),
-            ],
-        ),
-    ]
+/// A collection that holds documents of practices, each with the practice's id in `p`.
+pub(super) struct Collection {
+    pub(super) name: &'static str,
+    pub(super) access: Access,
+    pub(super) indexes: fn() -> Vec<IndexModel>,
+}
+
+/// All of them. What is not listed here has neither indexes nor a place in the role, and the service's account is refused in it.
+pub(super) const COLLECTIONS: [Collection; 8] = [
+    changing(PRACTICES, || vec![unique(doc! { "p": 1 })]),
+    changing(ACCOUNTS, || vec![unique(doc! { "p": 1, "user": 1 })]),
+    changing(DEVICES, || vec![unique(doc! { "p": 1, "device": 1 })]),
+    changing(ENROLMENTS, || vec![unique(doc! { "p": 1, "id": 1 })]),
+    changing(SESSIONS, || {
+        vec![
+            unique(doc! { "p": 1, "family": 1 }),
+            unique(doc! { "p": 1, "access": 1 }),
+            unique(doc! { "p": 1, "refresh": 1 }),
+            plain(doc! { "p": 1, "spent": 1 }),
+            expiring(doc! { "gone_at": 1 }),
+        ]
+    }),
+    changing(REPLICAS, || {
+        vec![
+            unique(doc! { "p": 1, "replica": 1 }),
+            unique(doc! { "p": 1, "number": 1 }),
+        ]
+    }),
+    changing(ENTITIES, || {
+        vec![
+            unique(doc! { "p": 1, "t": 1, "id": 1 }),
+            unique(doc! { "p": 1, "seq": 1 }),
+            plain(doc! { "p": 1, "scope": 1, "t": 1, "id": 1 }),
+            partial(doc! { "p": 1, "slots": 1 }, doc! { "slots": { "$exists": true } }),
+            partial(doc! { "p": 1, "care": 1 }, doc! { "care": { "$exists": true } }),
+        ]
+    }),
+    append_only(OPS, || {
+        vec![
+            unique(doc! { "p": 1, "replica": 1, "mut": 1 }),
+            unique_partial(doc! { "p": 1, "op_id": 1 }, doc! { "first": true }),
+            unique_partial(doc! { "p": 1, "last_seq": 1 }, doc! { "last_seq": { "$exists": true } }),
+        ]
+    }),
+];
+
+const fn changing(name: &'static str, indexes: fn() -> Vec<IndexModel>) -> Collection {
+    Collection {
+        name,
+        access: Access::Changing,
+        indexes,
+    }
+}
+
+const fn append_only(name: &'static str, indexes: fn() -> Vec<IndexModel>) -> Collection {
+    Collection {
+        name,
+        access: Access::AppendOnly,
+        indexes,
+    }
+}
+
+/// Creates what is missing; does nothing when all is there.
+pub(super) async fn prepare(database: &Database) -> Result<(), Error> {
+    for Collection { name, indexes, .. } in COLLECTIONS {
+        database.collection::<Document>(name).create_indexes(indexes()).await?;
+    }
+    Ok(())
 }
 
 fn plain(keys: Document) -> IndexModel {
@@ -107,8 +135,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unique_index_starts_with_the_practice_and_entities_have_at_most_eight() {
-        for (name, indexes) in indexes() {
+    fn every_unique_index_starts_with_the_practice_and_no_collection_has_more_than_eight() {
+        for Collection { name, indexes, .. } in COLLECTIONS {
+            let indexes = indexes();
             for index in &indexes {
                 let unique = index
                     .options
@@ -122,6 +151,20 @@ mod tests {
                 );
             }
             assert!(indexes.len() < 8, "{name}: beside these there is the one over _id");
+        }
+    }
+
+    #[test]
+    fn every_collection_has_an_index_over_all_its_documents_that_starts_with_the_practice() {
+        for Collection { name, indexes, .. } in COLLECTIONS {
+            let serves = |index: &IndexModel| {
+                let whole = index
+                    .options
+                    .as_ref()
+                    .is_none_or(|options| options.partial_filter_expression.is_none());
+                whole && index.keys.keys().next().is_some_and(|key| key == "p")
+            };
+            assert!(indexes().iter().any(serves), "{name} cannot be sharded by practice");
         }
     }
 }
