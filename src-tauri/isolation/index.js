@@ -6,6 +6,8 @@ const commands = new Set([
   "recovery_pdf",
   "confirm_recovery",
   "unlock",
+  "recover",
+  "renew_recovery_code",
   "lock",
   "heartbeat",
   "join",

@@ -8,13 +8,13 @@ use caseload_store::ProfileLock;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::broadcast;
 
+use crate::attempts::Attempts;
 use crate::changes::Announcer;
 use crate::dto::{AppError, Changed, ErrorCode, SyncOverview};
 use crate::env::Env;
 use crate::fault::{Fault, answer};
 use crate::files;
 use crate::login::Login;
-use crate::unlock::Attempts;
 
 /// How long what works in the background may take to end.
 const ENDING: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ impl App {
             profile: profile.to_owned(),
             env,
             announcer: Announcer::new(),
-            attempts: Mutex::new(Attempts::default()),
+            attempts: Mutex::new(Attempts::of(profile)),
             handle: runtime.handle().clone(),
             login: RwLock::new(None),
         };

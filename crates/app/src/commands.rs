@@ -16,6 +16,8 @@ macro_rules! commands {
             blocking recovery_pdf() -> SavedFile;
             blocking confirm_recovery(ConfirmRecovery) -> Status;
             blocking unlock(Unlock) -> Status;
+            blocking recover(Recover) -> Status;
+            blocking renew_recovery_code() -> Status;
             waiting lock() -> Status;
             blocking heartbeat(Heartbeat) -> HeartbeatAnswer;
             waiting join(Join) -> Status;

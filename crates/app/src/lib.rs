@@ -16,6 +16,7 @@
 
 mod app;
 mod appointments;
+mod attempts;
 mod calendar;
 mod changes;
 mod checks;

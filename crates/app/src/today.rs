@@ -1,6 +1,7 @@
 //! The day's sessions, the next one, and what waits for a person.
 
 use caseload_domain::appointments::AppointmentStatus;
+use caseload_domain::entities::state;
 use caseload_domain::time::{self, Millis};
 use caseload_domain::{ClientId, EntityId, UserId};
 use caseload_store::{Entity, ReadTx};
@@ -8,9 +9,12 @@ use std::collections::BTreeSet;
 
 use crate::app::{App, Core};
 use crate::checks::Checks;
-use crate::dto::{AppError, Attention, AttentionKind, FieldProblem, Today, TodayRequest};
+use crate::dto::{
+    AppError, Attention, AttentionKind, CalendarItem, FieldProblem, NoteState, SessionNote, Today, TodayRequest,
+};
 use crate::fault::{Fault, answer};
 use crate::login::Login;
+use crate::notes::note_state;
 use crate::views::header::display_name;
 use crate::views::item::{bounds, client_ids, item, items};
 use crate::views::office::{Office, client};
@@ -50,9 +54,11 @@ fn today(core: &Core, login: &Login, request: &TodayRequest) -> Result<Today, Fa
             now_minute: (date == office.today()).then(|| office.now_minute()),
             items: items(read, &office, &found, published)?,
             next: next.map(|next| item(read, &office, &next, published)).transpose()?,
+            notes: Vec::new(),
             attention: Vec::new(),
         })
     })?;
+    day.notes = own_notes(login, &day.items)?;
     day.attention = attention(core, login)?;
     Ok(day)
 }
@@ -137,6 +143,28 @@ fn unsigned(login: &Login) -> Result<Vec<(EntityId, ClientId)>, Fault> {
     Ok(drafts
         .iter()
         .filter_map(|note| Some((note.key.id, note.doc.text("subject", "client")?.parse().ok()?)))
+        .collect())
+}
+
+/// Which of these sessions the clinician signed in has a note for: whether one is started, continued or opened depends on it.
+fn own_notes(login: &Login, items: &[CalendarItem]) -> Result<Vec<SessionNote>, Fault> {
+    let Ok(clinical) = login.clinical() else {
+        return Ok(Vec::new());
+    };
+    let shown: BTreeSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
+    let notes = clinical.read(|read| read.notes_by_author(login.user))?;
+    let of_a_session = |note: &Entity| {
+        let appointment = note.doc.text("subject", "appointment")?;
+        Some(SessionNote {
+            id: note.key.id.to_string(),
+            appointment_id: shown.get(appointment).map(|id| (*id).to_owned())?,
+            state: note_state(state(&note.doc, "state")),
+        })
+    };
+    Ok(notes
+        .iter()
+        .filter_map(of_a_session)
+        .filter(|note| note.state != NoteState::EnteredInError)
         .collect())
 }
 

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use caseload_domain::UserId;
-use caseload_domain::time::Millis;
 use caseload_store::Action;
 use caseload_vault::heads::DatabaseFile;
 use caseload_vault::keyring_slot::KeyringAccount;
 use caseload_vault::passphrase::Passphrase;
+use caseload_vault::recovery::RecoveryCode;
 use caseload_vault::slot_file::SlotFileError;
 use caseload_vault::vault::{SlotKind, UnlockError, VaultUser};
 use caseload_vault::{Locked, SymmetricKey, Unlocked, Vault};
 
 use crate::app::{App, Core, Event, lock};
 use crate::dto::{
-    AppError, ErrorCode, Heartbeat, HeartbeatAnswer, KeyringState, Phase, Session, SetKeyring, Status, Unlock,
-    UnlockUser,
+    AppError, ErrorCode, FieldProblem, Heartbeat, HeartbeatAnswer, KeyringState, Phase, Recover, Session, SetKeyring,
+    Status, Unlock, UnlockUser,
 };
 use crate::env::Sharing;
 use crate::fault::{Fault, answer};
@@ -27,38 +27,6 @@ use crate::views::office::{Office, role};
 
 /// Idle time after which the window locks itself, in seconds.
 const AUTO_LOCK_SECONDS: u32 = 600;
-/// Wrong passphrases that are taken without a pause.
-const FREE_ATTEMPTS: u32 = 5;
-/// The longest pause between two attempts, in milliseconds.
-const LONGEST_PAUSE: i64 = 60_000;
-
-/// Wrong passphrases since the last right one.
-#[derive(Default)]
-pub(crate) struct Attempts {
-    wrong: u32,
-    not_before: Option<Millis>,
-}
-
-impl Attempts {
-    fn check(&self, now: Millis) -> Result<(), Fault> {
-        match self.not_before {
-            // A clock that was set back must not keep anybody out for longer than the longest pause.
-            Some(instant) if now < instant && instant.0 - now.0 <= LONGEST_PAUSE => {
-                Err(ErrorCode::TooManyAttempts.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn count_wrong(&mut self, now: Millis) {
-        self.wrong += 1;
-        let beyond = self.wrong.saturating_sub(FREE_ATTEMPTS);
-        if beyond > 0 {
-            let pause = 1_000_i64.saturating_mul(1 << beyond.min(16)).min(LONGEST_PAUSE);
-            self.not_before = Some(Millis(now.0 + pause));
-        }
-    }
-}
 
 impl App {
     /// What the window has to show first.
@@ -75,6 +43,27 @@ impl App {
     /// `wrong_passphrase`, `too_many_attempts`, `keyring_unavailable`, and one code for each way in which the files can be unusable.
     pub fn unlock(&self, request: Unlock) -> Result<Status, AppError> {
         answer("unlock", unlock(&self.core, &request))?;
+        self.status()
+    }
+
+    /// Signs a person in by her recovery code and gives her a new passphrase on this computer. The code stays valid.
+    ///
+    /// # Errors
+    /// `invalid_fields` for a code that is mistyped and a passphrase that is too weak, `recovery_mismatch` for the code of somebody
+    /// else, `too_many_attempts`, and one code for each way in which the files can be unusable.
+    pub fn recover(&self, request: Recover) -> Result<Status, AppError> {
+        answer("recover", recover(&self.core, &request))?;
+        self.status()
+    }
+
+    /// Makes a new recovery code for the person signed in; the old paper is void on this computer from now on. The new code is
+    /// shown until two of its groups were typed back.
+    ///
+    /// # Errors
+    /// `disk_error`; then the old code is still the valid one.
+    pub fn renew_recovery_code(&self) -> Result<Status, AppError> {
+        let done = self.core.login().and_then(|login| renew_code(&self.core, &login));
+        answer("renew_recovery_code", done)?;
         self.status()
     }
 
@@ -212,7 +201,7 @@ fn unlock(core: &Arc<Core>, request: &Unlock) -> Result<(), Fault> {
     let user: UserId = crate::checks::id(&request.user_id)?;
     lock(&core.attempts).check(core.now())?;
     let locked = open_vault(core)?;
-    let unlocked = match &request.passphrase {
+    let opened = match &request.passphrase {
         Some(passphrase) => locked.unlock_with_passphrase(user, &Passphrase::typed(passphrase)),
         None => {
             let account = KeyringAccount {
@@ -223,28 +212,45 @@ fn unlock(core: &Arc<Core>, request: &Unlock) -> Result<(), Fault> {
             locked.unlock_with_keyring(user, &core.env.keyring.read(account)?)
         }
     };
-    let vault = match unlocked {
-        Err(UnlockError::WrongPassphrase) => {
-            lock(&core.attempts).count_wrong(core.now());
-            return Err(UnlockError::WrongPassphrase.into());
-        }
-        unlocked => unlocked?,
-    };
-    *lock(&core.attempts) = Attempts::default();
+    let vault = judged(core, user, opened)?;
     close(core)?;
-    enter(core, vault)
+    enter(core, vault, "unlock")
 }
 
-/// Opens the files of an unlocked vault and signs its person in.
-fn enter(core: &Arc<Core>, vault: Vault<Unlocked>) -> Result<(), Fault> {
+/// Signs in with the recovery code, which replaces the passphrase by a new one. The code stays valid.
+fn recover(core: &Arc<Core>, request: &Recover) -> Result<(), Fault> {
+    let user: UserId = crate::checks::id(&request.user_id)?;
+    lock(&core.attempts).check(core.now())?;
+    let locked = open_vault(core)?;
+    let known: Vec<String> = locked.users().into_iter().map(|user| user.name).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let passphrase = Passphrase::chosen(&request.passphrase, &known)?;
+    let code = RecoveryCode::parse(&request.code).map_err(|_| Fault::field("code", FieldProblem::Malformed))?;
+    let mut vault = judged(core, user, locked.unlock_with_recovery(user, &code))?;
+    close(core)?;
+    vault.change_passphrase(&passphrase, core.env.kdf)?;
+    enter(core, vault, "recover")
+}
+
+/// Counts what the vault found wrong.
+fn judged(core: &Core, user: UserId, opened: Result<Vault<Unlocked>, UnlockError>) -> Result<Vault<Unlocked>, Fault> {
+    if let Err(UnlockError::WrongPassphrase | UnlockError::WrongRecoveryCode) = opened {
+        lock(&core.attempts).refuse(user, core.now());
+    }
+    Ok(opened?)
+}
+
+/// Opens the files of an unlocked vault and signs its person in; `how` is what the audit log calls it.
+fn enter(core: &Arc<Core>, vault: Vault<Unlocked>, how: &'static str) -> Result<(), Fault> {
     let office = files::open(&core.profile, &vault, DatabaseFile::Office, &core.env)?.ok_or(ErrorCode::StoreMissing)?;
     let clinical = files::open(&core.profile, &vault, DatabaseFile::Clinical, &core.env)?;
     let login = Login::new(vault, office, clinical)?;
+    lock(&core.attempts).absorb(&login)?;
     login.office.record(
         login.user,
         login.role,
         Action {
-            name: "unlock",
+            name: how,
             at: core.now(),
         },
         &[],
@@ -260,6 +266,24 @@ fn enter(core: &Arc<Core>, vault: Vault<Unlocked>) -> Result<(), Fault> {
         *lock(&login.recovery) = Some(PendingRecovery::new(core, code));
     }
     begin(core, login)
+}
+
+fn renew_code(core: &Core, login: &Login) -> Result<(), Fault> {
+    login
+        .office
+        .set_setting(setting::RECOVERY_PENDING, Some(&login.user.to_string()))?;
+    let code = lock(&login.vault).new_recovery_code()?;
+    *lock(&login.recovery) = Some(PendingRecovery::new(core, code));
+    login.office.record(
+        login.user,
+        login.role,
+        Action {
+            name: "recovery_code.renew",
+            at: core.now(),
+        },
+        &[],
+    )?;
+    Ok(())
 }
 
 /// Makes a complete login the present one.
@@ -332,30 +356,4 @@ fn disable_keyring(core: &Core, login: &Login) -> Result<(), Fault> {
         tracing::warn!(%error, "a secret that opens nothing stays in the system's keyring");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrong_passphrases_slow_the_next_attempt_down_and_never_for_longer_than_a_minute() {
-        let mut attempts = Attempts::default();
-        for _ in 0..FREE_ATTEMPTS {
-            attempts.count_wrong(Millis(0));
-            assert!(attempts.check(Millis(0)).is_ok());
-        }
-        attempts.count_wrong(Millis(0));
-        assert!(attempts.check(Millis(1_999)).is_err());
-        assert!(attempts.check(Millis(2_000)).is_ok());
-        for _ in 0..40 {
-            attempts.count_wrong(Millis(0));
-        }
-        assert!(attempts.check(Millis(LONGEST_PAUSE - 1)).is_err());
-        assert!(attempts.check(Millis(LONGEST_PAUSE)).is_ok());
-        assert!(
-            attempts.check(Millis(-LONGEST_PAUSE)).is_ok(),
-            "a clock set back keeps nobody out"
-        );
-    }
 }

@@ -75,6 +75,12 @@ pub(crate) enum Command {
         #[arg(long, allow_hyphen_values = true)]
         root: Option<String>,
     },
+    /// Choose a new passphrase with the recovery code, when the old one is lost.
+    Recover {
+        /// The code as it is on the paper.
+        #[arg(allow_hyphen_values = true)]
+        code: String,
+    },
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),

@@ -112,6 +112,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Verify { file, root } => records::verify(&context, &file, root.as_deref()),
         Command::Create(options) => practice::create(&context, options).await,
         Command::Join(options) => practice::join(&context, options).await,
+        Command::Recover { code } => practice::recover(&context, code).await,
         Command::Status => practice::status(&context),
         Command::Publish(options) => practice::publish(&context, options).await,
         Command::Enrol(options) => practice::enrol(&context, options).await,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use caseload_app::App;
 use caseload_app::dto::{
-    ConfirmRecovery, CreatePractice, EnrolmentKind, Join, MintEnrolment, Publish, RecoveryGroup, Role,
+    ConfirmRecovery, CreatePractice, EnrolmentKind, Join, MintEnrolment, Publish, Recover, RecoveryGroup, Role,
 };
 use serde_json::json;
 
@@ -55,6 +55,18 @@ pub(crate) async fn join(context: &Context, options: arguments::Join) -> Done {
             device_name: options.device,
         })
         .await?;
+    app.lock().await?;
+    context.print(&status)
+}
+
+/// The passphrase of this command is the new one.
+pub(crate) async fn recover(context: &Context, code: String) -> Done {
+    let app = context.open()?;
+    let status = app.recover(Recover {
+        user_id: context.person(&app.status()?)?,
+        code,
+        passphrase: context.passphrase()?,
+    })?;
     app.lock().await?;
     context.print(&status)
 }

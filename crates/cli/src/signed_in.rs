@@ -50,7 +50,8 @@ impl Context {
         Ok(app)
     }
 
-    fn person(&self, status: &Status) -> Result<String, Failure> {
+    /// Who is meant: the named person, else the only one of the profile.
+    pub(crate) fn person(&self, status: &Status) -> Result<String, Failure> {
         let named = |wanted: &String| {
             status
                 .users

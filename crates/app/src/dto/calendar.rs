@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{ClientHeader, NoteSummary};
+use super::{ClientHeader, NoteState, NoteSummary};
 
 /// Where an appointment stands in the day's work.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Type)]
@@ -94,7 +94,18 @@ pub struct Today {
     pub items: Vec<CalendarItem>,
     /// The first session after this day.
     pub next: Option<CalendarItem>,
+    /// The signed-in clinician's own notes of these sessions, the ones entered in error left out.
+    pub notes: Vec<SessionNote>,
     pub attention: Vec<Attention>,
+}
+
+/// That a session has a note, and how far it is. Nothing of what it says.
+#[derive(Clone, Serialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionNote {
+    pub id: String,
+    pub appointment_id: String,
+    pub state: NoteState,
 }
 
 /// Why something waits for a person.

@@ -122,6 +122,17 @@ pub struct Unlock {
     pub passphrase: Option<String>,
 }
 
+/// Signs a person in by her recovery code and gives her a new passphrase on this computer.
+#[derive(Clone, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Recover {
+    pub user_id: String,
+    /// As it is on the paper; case, blanks and dashes do not matter.
+    pub code: String,
+    /// The new passphrase, at least 15 characters.
+    pub passphrase: String,
+}
+
 /// The window reports how long nothing was typed or moved.
 #[derive(Clone, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]

@@ -21,7 +21,7 @@ use crate::practice::document;
 use crate::views::item::{bounds, client_ids};
 
 pub(crate) use signing::{Statement, signature_unit};
-pub(crate) use views::of_appointment;
+pub(crate) use views::{note_state, of_appointment};
 
 /// The longest section, in code points.
 const LONGEST_SECTION: usize = 60_000;

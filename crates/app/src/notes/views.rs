@@ -20,7 +20,7 @@ use crate::login::Login;
 use crate::views::header::{add_clinical, display_name, header};
 use crate::views::office::{Office, client, shared, wall_in};
 
-/// Notes of clients whom this clinician treats.
+/// Notes of clients whom this clinician treats, drafts first and then the newest session.
 pub(crate) fn list(core: &Core, login: &Login, request: &NotesRequest) -> Result<Vec<NoteSummary>, Fault> {
     let clinical = login.clinical()?;
     let notes = match &request.client_id {
@@ -29,13 +29,15 @@ pub(crate) fn list(core: &Core, login: &Login, request: &NotesRequest) -> Result
             login.require_care(id)?;
             clinical.read(|read| read.notes_of_client(id))?
         }
-        None => {
-            let mut own = clinical.read(|read| read.notes_by_author(login.user))?;
-            own.sort_by_key(|note| state(&note.doc, "state") != "draft");
-            own
-        }
+        None => clinical.read(|read| read.notes_by_author(login.user))?,
     };
-    summaries(core, login, "note.list", &notes)
+    let mut all = summaries(core, login, "note.list", &notes)?;
+    all.sort_by(|one, other| {
+        let drafts_first = (one.state != NoteState::Draft).cmp(&(other.state != NoteState::Draft));
+        let newest_first = (&other.session_date, &other.session_time).cmp(&(&one.session_date, &one.session_time));
+        drafts_first.then(newest_first)
+    });
+    Ok(all)
 }
 
 /// The notes of an appointment that this clinician may read.
@@ -112,7 +114,8 @@ fn summary(
     })
 }
 
-fn note_state(name: &str) -> NoteState {
+/// The state that a stored word stands for.
+pub(crate) fn note_state(name: &str) -> NoteState {
     match name {
         "signed" => NoteState::Signed,
         "entered_in_error" => NoteState::EnteredInError,

@@ -199,3 +199,114 @@ fn an_idle_window_is_locked_by_its_heartbeat() {
     assert_eq!(beat(600), None);
     assert_eq!(clinic.app.status().unwrap().phase, Phase::Locked);
 }
+
+fn locked_practice() -> (tempfile::TempDir, App, RecoveryKit, String) {
+    let (folder, app) = empty();
+    let kit = app.create_practice(request()).unwrap();
+    let groups = kit
+        .ask
+        .iter()
+        .map(|index| RecoveryGroup {
+            index: *index,
+            text: kit.groups[*index as usize].clone(),
+        })
+        .collect();
+    let status = app.confirm_recovery(ConfirmRecovery { groups }).unwrap();
+    crate::unlock::close(&app.core).unwrap();
+    (folder, app, kit, status.session.unwrap().user_id)
+}
+
+fn with_passphrase(app: &App, user: &str, passphrase: &str) -> Result<Status, AppError> {
+    app.unlock(Unlock {
+        user_id: user.to_owned(),
+        passphrase: Some(passphrase.to_owned()),
+    })
+}
+
+#[test]
+fn the_recovery_code_opens_the_practice_and_replaces_a_forgotten_passphrase() {
+    let (_folder, app, kit, user) = locked_practice();
+    let recover = |code: &str, passphrase: &str| {
+        app.recover(Recover {
+            user_id: user.clone(),
+            code: code.to_owned(),
+            passphrase: passphrase.to_owned(),
+        })
+    };
+    let paper = kit.groups.join(" ").to_lowercase();
+    let new = "willow stone harbour five";
+    let weak = recover(&paper, "short").err().unwrap();
+    assert_eq!(fields(&weak), [("passphrase", FieldProblem::TooShort)]);
+    let mistyped = recover(&paper[1..], new).err().unwrap();
+    assert_eq!(fields(&mistyped), [("code", FieldProblem::Malformed)]);
+    assert_eq!(
+        with_passphrase(&app, &user, PASSPHRASE).unwrap().phase,
+        Phase::Unlocked,
+        "nothing was changed yet"
+    );
+    crate::unlock::close(&app.core).unwrap();
+    let status = recover(&paper, new).unwrap();
+    assert_eq!(status.phase, Phase::Unlocked);
+    assert!(status.session.unwrap().clinician, "the clinical file opens as well");
+    crate::unlock::close(&app.core).unwrap();
+    assert_eq!(
+        refused(with_passphrase(&app, &user, PASSPHRASE)),
+        ErrorCode::WrongPassphrase
+    );
+    assert_eq!(with_passphrase(&app, &user, new).unwrap().phase, Phase::Unlocked);
+    crate::unlock::close(&app.core).unwrap();
+    assert!(recover(&paper, PASSPHRASE).is_ok(), "the paper stays valid");
+}
+
+#[test]
+fn a_renewed_recovery_code_is_shown_until_it_was_typed_back_and_voids_the_old_paper() {
+    let (_folder, app, old, user) = locked_practice();
+    with_passphrase(&app, &user, PASSPHRASE).unwrap();
+    assert_eq!(app.renew_recovery_code().unwrap().phase, Phase::RecoveryPending);
+    let kit = app.recovery_kit().unwrap();
+    assert_ne!(kit.groups, old.groups);
+    crate::unlock::close(&app.core).unwrap();
+    let recover = |groups: &[String]| {
+        app.recover(Recover {
+            user_id: user.clone(),
+            code: groups.join("-"),
+            passphrase: PASSPHRASE.to_owned(),
+        })
+    };
+    assert_eq!(refused(recover(&old.groups)), ErrorCode::RecoveryMismatch);
+    assert_eq!(
+        recover(&kit.groups).unwrap().phase,
+        Phase::RecoveryPending,
+        "it was not typed back"
+    );
+}
+
+#[test]
+fn wrong_passphrases_slow_down_over_a_restart_and_the_next_sign_in_logs_them() {
+    let (folder, app, _, user) = locked_practice();
+    for _ in 0..6 {
+        assert_eq!(
+            refused(with_passphrase(&app, &user, "not the one at all")),
+            ErrorCode::WrongPassphrase
+        );
+    }
+    drop(app);
+    let clock = Arc::new(AtomicI64::new(1_800_000_000_000));
+    let app = App::open_with(&folder.path().join("profile"), env(folder.path(), &clock)).unwrap();
+    assert_eq!(
+        refused(with_passphrase(&app, &user, PASSPHRASE)),
+        ErrorCode::TooManyAttempts
+    );
+    let entries = |app: &App| app.verify_audit().unwrap()[0].entries;
+    clock.fetch_add(60_000, std::sync::atomic::Ordering::Relaxed);
+    with_passphrase(&app, &user, PASSPHRASE).unwrap();
+    let logged = entries(&app);
+    crate::unlock::close(&app.core).unwrap();
+    with_passphrase(&app, &user, PASSPHRASE).unwrap();
+    assert_eq!(
+        entries(&app),
+        logged + 2,
+        "one lock and one unlock: what was refused is logged once"
+    );
+    assert!(app.verify_audit().unwrap()[0].first_bad.is_none());
+}

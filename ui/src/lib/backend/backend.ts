@@ -9,6 +9,8 @@ export interface Commands {
   recovery_pdf: [void, t.SavedFile];
   confirm_recovery: [t.ConfirmRecovery, t.Status];
   unlock: [t.Unlock, t.Status];
+  recover: [t.Recover, t.Status];
+  renew_recovery_code: [void, t.Status];
   lock: [void, t.Status];
   heartbeat: [t.Heartbeat, t.HeartbeatAnswer];
   join: [t.Join, t.Status];
@@ -96,7 +98,7 @@ export function failureOf(thrown: unknown): Failure {
   return { code: "no_answer", fields: [], retry: true };
 }
 
-const slow: CommandName[] = ["create_practice", "unlock", "join", "publish", "share_now", "prescription_pdf", "checksum"];
+const slow: CommandName[] = ["create_practice", "unlock", "recover", "join", "publish", "share_now", "prescription_pdf", "checksum"];
 
 /** How long an answer may take. A command refused inside the shell's isolation frame would otherwise stay open for ever. */
 export function patience(name: CommandName): number {

@@ -10,6 +10,8 @@ export const commands = {
 	recovery_pdf: () => __TAURI_INVOKE<SavedFile>("recovery_pdf"),
 	confirm_recovery: (request: ConfirmRecovery) => __TAURI_INVOKE<Status_Serialize>("confirm_recovery", { request }),
 	unlock: (request: Unlock_Deserialize) => __TAURI_INVOKE<Status_Serialize>("unlock", { request }),
+	recover: (request: Recover) => __TAURI_INVOKE<Status_Serialize>("recover", { request }),
+	renew_recovery_code: () => __TAURI_INVOKE<Status_Serialize>("renew_recovery_code"),
 	lock: () => __TAURI_INVOKE<Status_Serialize>("lock"),
 	heartbeat: (request: Heartbeat) => __TAURI_INVOKE<HeartbeatAnswer_Serialize>("heartbeat", { request }),
 	join: (request: Join_Deserialize) => __TAURI_INVOKE<Status_Serialize>("join", { request }),
@@ -1287,6 +1289,15 @@ export type Publish_Serialize = {
 	pin: string | null,
 };
 
+/**  Signs a person in by her recovery code and gives her a new passphrase on this computer. */
+export type Recover = {
+	userId: string,
+	/**  As it is on the paper; case, blanks and dashes do not matter. */
+	code: string,
+	/**  The new passphrase, at least 15 characters. */
+	passphrase: string,
+};
+
 /**  One group typed back. */
 export type RecoveryGroup = {
 	index: number,
@@ -1520,6 +1531,13 @@ export type Session = {
 	clinician: boolean,
 };
 
+/**  That a session has a note, and how far it is. Nothing of what it says. */
+export type SessionNote = {
+	id: string,
+	appointmentId: string,
+	state: NoteState,
+};
+
 /**  Adds or removes the keyring slot of the person signed in. */
 export type SetKeyring = {
 	enabled: boolean,
@@ -1706,6 +1724,8 @@ export type Today_Deserialize = {
 	items: CalendarItem_Deserialize[],
 	/**  The first session after this day. */
 	next?: CalendarItem_Deserialize | null,
+	/**  The signed-in clinician's own notes of these sessions, the ones entered in error left out. */
+	notes: SessionNote[],
 	attention: Attention_Deserialize[],
 };
 
@@ -1717,6 +1737,8 @@ export type Today_Serialize = {
 	items: CalendarItem_Serialize[],
 	/**  The first session after this day. */
 	next: CalendarItem_Serialize | null,
+	/**  The signed-in clinician's own notes of these sessions, the ones entered in error left out. */
+	notes: SessionNote[],
 	attention: Attention_Serialize[],
 };
 

@@ -87,6 +87,7 @@ export type PrescriptionState = bindings.PrescriptionState;
 export type PrescriptionSummary = bindings.PrescriptionSummary_Serialize;
 export type PrintRequest = bindings.PrintRequest;
 export type Publish = bindings.Publish_Deserialize;
+export type Recover = bindings.Recover;
 export type RecoveryGroup = bindings.RecoveryGroup;
 export type RecoveryKit = bindings.RecoveryKit;
 export type RefusedChange = bindings.RefusedChange_Serialize;

@@ -16,6 +16,7 @@ export const routes = [
   { name: "join", path: "/join", phase: "no_practice" },
   { name: "recovery", path: "/recovery", phase: "recovery_pending" },
   { name: "unlock", path: "/unlock", phase: "locked" },
+  { name: "recover", path: "/recover", phase: "locked" },
   { name: "today", path: "/today", phase: "unlocked" },
   { name: "calendar", path: "/calendar/:view", phase: "unlocked", example: { view: "day" } },
   { name: "clients", path: "/clients", phase: "unlocked" },
