@@ -5,6 +5,7 @@
 //! name in `capabilities/main.json` and let through by `isolation/`; tests hold both to the one list of commands.
 
 mod commands;
+mod log;
 mod shell;
 mod window;
 
@@ -14,20 +15,16 @@ use std::sync::Arc;
 
 use tauri::path::PathResolver;
 use tauri::{Manager, RunEvent, WindowEvent, Wry};
-use tracing_subscriber::EnvFilter;
 
 use crate::shell::Shell;
 
 /// Runs the program until its window is closed.
 ///
 /// The profile folder is `CASELOAD_PROFILE`, else the one in the data folder of the operating system. `CASELOAD_LOG` says
-/// what is logged to standard error, as in `info` or `caseload_sync=debug`; warnings are, without it.
+/// what is logged, as in `info` or `caseload_sync=debug`; warnings are, without it.
 #[must_use]
 pub fn run() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("CASELOAD_LOG").unwrap_or_else(|_| EnvFilter::new("warn")))
-        .with_writer(std::io::stderr)
-        .init();
+    log::start();
     match build() {
         Ok(app) => {
             app.run(|app, event| {
@@ -61,6 +58,7 @@ fn build() -> tauri::Result<tauri::App> {
         })
         .setup(|app| {
             let profile = profile(app.path())?;
+            log::keep_in(&profile);
             app.manage(Arc::new(Shell::new(profile)));
             window::open(app)?;
             shell::watch(app.handle());

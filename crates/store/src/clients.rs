@@ -34,7 +34,7 @@ pub(crate) fn index(
         return Ok(());
     };
     let same = |unit| before.is_some_and(|before| before.unit(unit) == document.unit(unit));
-    if same("name") && same("phone") && same("number") {
+    if ["name", "phone", "other_phone", "number"].into_iter().all(same) {
         return Ok(());
     }
     let key = SearchKey::of(document);
@@ -63,9 +63,9 @@ impl SearchKey {
             .and_then(|unit| unit.get("former"))
             .and_then(|former| former.as_array());
         others.extend(former.into_iter().flatten().filter_map(|number| number.as_str()));
-        let phones = document.unit("phone").and_then(|unit| unit.as_object());
-        let phones = phones
+        let phones = ["phone", "other_phone"]
             .into_iter()
+            .filter_map(|unit| document.unit(unit)?.as_object())
             .flat_map(|members| members.values())
             .filter_map(|text| text.as_str());
         Self {
@@ -257,6 +257,7 @@ mod tests {
         let korean = json!({
             "name": {"family": "김", "given": "서연", "romanised": "Kim Seo-yeon"},
             "phone": {"raw": "010-1234-5678", "e164": "+821012345678"},
+            "other_phone": {"raw": "02-765-4321"},
             "number": {"value": "C-0042", "former": ["C-0007"]},
         });
         let english = json!({"name": {"family": "Müller", "given": "Élodie"}, "phone": {"raw": "(555) 010 9999"}});
@@ -271,6 +272,7 @@ mod tests {
             ("seo-yeon kim", &korean, true),
             ("5678", &korean, true),
             ("010 1234", &korean, true),
+            ("4321", &korean, true),
             ("c-0042", &korean, true),
             ("C-0007", &korean, true),
             ("0008", &korean, false),
