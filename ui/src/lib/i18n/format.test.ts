@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addDays, formatDate, minuteToTime, mondayOf, parseLocalDate, parseTime } from "./format";
+import { addDays, formatDate, formatMinute, minuteToTime, mondayOf, parseLocalDate, parseTime } from "./format";
 
 it.each([
   ["9", "09:00"],
@@ -34,6 +34,11 @@ describe("dates", () => {
     expect(formatDate("en", "2026-11-21", "full")).toBe("Saturday, November 21, 2026");
     expect(formatDate("ko", "2026-11-21", "full")).toBe("2026년 11월 21일 토요일");
     expect(formatDate("en", "not a date")).toBe("not a date");
+  });
+
+  it("are written with a time of day", () => {
+    expect(formatMinute("en", "2026-11-21 10:00")).toBe("Sat, Nov 21 10:00");
+    expect(formatMinute("ko", "2026-11-21 10:00")).toBe("11월 21일 (토) 10:00");
   });
 
   it("move by days across months and find their Monday", () => {

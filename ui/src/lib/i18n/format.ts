@@ -45,6 +45,12 @@ export function formatClock(locale: string, instant: number): string {
   return formatter(locale, "clock", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(instant);
 }
 
+/** A local minute such as `2026-11-21 10:00`, with the day in words. */
+export function formatMinute(locale: string, minute: string): string {
+  const [date = "", time = ""] = minute.split(" ", 2);
+  return `${formatDate(locale, date, "short")} ${time}`.trim();
+}
+
 /** `10:00–10:50`; the same in both languages, with no AM and PM to repeat. */
 export function formatRange(start: string, end: string): string {
   return `${start}–${end}`;

@@ -7,9 +7,15 @@ const jamo: Record<string, string> = {
   ㅋ: "z", ㅌ: "x", ㅊ: "c", ㅍ: "v", ㅠ: "b", ㅜ: "n", ㅡ: "m",
 };
 
+/** Whether the key belongs to a syllable that is still being composed: Enter then finishes the syllable and sends nothing. */
+export function isComposing(event: KeyboardEvent): boolean {
+  // WebKit ends the composition before it reports the key that ended it; such a key has the code 229.
+  return event.isComposing || event.keyCode === 229;
+}
+
 /** The Latin letter or key name of an event; null while text is being composed. */
 export function keyOf(event: KeyboardEvent): string | null {
-  if (event.isComposing || event.keyCode === 229) return null;
+  if (isComposing(event)) return null;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   return jamo[key] ?? key;
 }
