@@ -177,7 +177,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "ui-browser",
         needs: EVERYTHING,
-        run: |bench| bench.ui_script("test:browser"),
+        run: browser,
     },
     Suite {
         name: "window",
@@ -342,6 +342,19 @@ fn build(bench: &Workbench) -> Result<Verdict> {
 fn scenarios(bench: &Workbench) -> Result<Verdict> {
     build(bench)?;
     bench.cargo_test(&["--test", "*"])
+}
+
+/// The window's pages in a browser, with the programs of the build behind them.
+fn browser(bench: &Workbench) -> Result<Verdict> {
+    build(bench)?;
+    let bridge = bench.project.built("caseload-bridge")?;
+    let programs = bridge.parent().context("a program lies in a folder")?;
+    let mut command = ui::script_command(bench.project, "test:browser");
+    bench.isolate(&mut command);
+    passed(processes::finish(
+        "the browser tests",
+        command.env("CASELOAD_PROGRAMS", programs),
+    ))
 }
 
 /// Plays the story in the real window, each computer on a virtual display of its own; the service keeps its data in SQLite or in this MongoDB.

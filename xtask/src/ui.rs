@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -50,7 +51,12 @@ pub(crate) fn build_if_missing(project: &Project) -> Result<()> {
 
 /// Runs a script of `ui/package.json`.
 pub(crate) fn script(project: &Project, name: &str) -> Result<()> {
-    npm(project, &["run", "--silent", name])
+    processes::finish(&format!("npm run {name}"), &mut script_command(project, name))
+}
+
+/// The command that runs a script of `ui/package.json`.
+pub(crate) fn script_command(project: &Project, name: &str) -> Command {
+    npm_command(project, &["run", "--silent", name])
 }
 
 /// Whether `ui/package.json` has this script.
@@ -61,13 +67,20 @@ pub(crate) fn has_script(project: &Project, name: &str) -> Result<bool> {
 }
 
 fn npm(project: &Project, arguments: &[&str]) -> Result<()> {
+    processes::finish(
+        &format!("npm {}", arguments.join(" ")),
+        &mut npm_command(project, arguments),
+    )
+}
+
+fn npm_command(project: &Project, arguments: &[&str]) -> Command {
     let mut command = project.command("npm");
     // The browser tests use Debian's Chromium; no tool may fetch a browser of its own.
     command
         .current_dir(project.path("ui"))
         .args(arguments)
         .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
-    processes::finish(&format!("npm {}", arguments.join(" ")), &mut command)
+    command
 }
 
 fn node_version(project: &Project) -> Result<Version> {
