@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use caseload_app::App;
 use serde_json::{Value, json};
 
 use crate::display::Display;
@@ -28,7 +29,7 @@ pub struct Desktop {
     name: String,
     session: Option<Session>,
     driver: Running,
-    _display: Display,
+    display: Display,
     folder: PathBuf,
     pictures: PathBuf,
 }
@@ -57,7 +58,7 @@ impl Desktop {
             name: setup.name.to_owned(),
             session: None,
             driver,
-            _display: display,
+            display,
             folder: setup.folder.to_owned(),
             pictures: setup.pictures.to_owned(),
         };
@@ -78,6 +79,30 @@ impl Desktop {
     /// When the driver does not answer.
     pub fn close(mut self) -> Result<()> {
         self.session.take().map_or(Ok(()), Session::close)
+    }
+
+    /// Closes the window by its cross, and waits until the program has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn close_by_the_cross(mut self) -> Result<()> {
+        self.display.close_windows()?;
+        let profile = self.folder.join("profile");
+        wait_for(&format!("{}: the end of the program", self.name), LIMIT, || {
+            // The profile is free again once nothing of the program is left.
+            Ok(App::open(&profile).ok().map(drop))
+        })?;
+        // The driver has lost what it drove.
+        self.session.take().map(Session::close).transpose().ok();
+        Ok(())
+    }
+
+    /// Ends the window as a power cut would.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub fn crash(self) -> Result<()> {
+        self.driver.kill()
     }
 
     /// This computer's own folder.
@@ -179,9 +204,7 @@ impl Desktop {
             }
             not_yet(session.type_keys(&field, keys))
         })?;
-        let held = self.value(id)?;
-        ensure!(held == text, "{}: {id} holds another text than was typed", self.name);
-        Ok(())
+        self.reads_value(id, text)
     }
 
     /// Chooses an entry of a list by its value.
@@ -209,6 +232,14 @@ impl Desktop {
         self.session()?.press(keys)
     }
 
+    /// Drags with the mouse from one point of the window to another.
+    ///
+    /// # Errors
+    /// When the window does not answer or a point is outside of it.
+    pub fn drag(&self, from: (f64, f64), to: (f64, f64)) -> Result<()> {
+        self.session()?.drag(from, to)
+    }
+
     /// What a control shows, as a person reads it.
     ///
     /// # Errors
@@ -223,6 +254,32 @@ impl Desktop {
     /// When the field does not appear.
     pub fn value(&self, id: &str) -> Result<String> {
         self.read(id, "value")
+    }
+
+    /// What a field holds, with the blanks at its ends.
+    ///
+    /// # Errors
+    /// When the field does not appear.
+    pub fn value_untrimmed(&self, id: &str) -> Result<String> {
+        self.see(id)?;
+        let held = self.session()?.run(
+            "return document.querySelector(arguments[0]).value",
+            &[json!(selector(id))],
+        )?;
+        held.as_str().map(str::to_owned).context("a field holds a text")
+    }
+
+    /// Waits until a field holds a text.
+    ///
+    /// # Errors
+    /// When it does not come to hold it; the error shows what it holds.
+    pub fn reads_value(&self, id: &str, wanted: &str) -> Result<()> {
+        let mut held = String::new();
+        self.until(&format!("{wanted:?} in {id}"), || {
+            held = self.value(id)?;
+            Ok((held == wanted).then_some(()))
+        })
+        .with_context(|| format!("{}: {id} holds {held:?}", self.name))
     }
 
     /// What all controls of this name show.

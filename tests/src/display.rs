@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, MapState};
 
 use crate::processes::Running;
 use crate::programs::installed;
@@ -43,6 +45,34 @@ impl Display {
             name: format!(":{number}"),
             _server: server,
         })
+    }
+
+    /// Asks every window here to close, as a window manager does when a person clicks the cross.
+    ///
+    /// # Errors
+    /// When the display does not answer, or shows no window that can be asked.
+    pub fn close_windows(&self) -> Result<()> {
+        let (connection, screen) = x11rb::connect(Some(&self.name)).context("connect to the display")?;
+        let atom = |name: &str| -> Result<u32> { Ok(connection.intern_atom(false, name.as_bytes())?.reply()?.atom) };
+        let (protocols, delete) = (atom("WM_PROTOCOLS")?, atom("WM_DELETE_WINDOW")?);
+        let root = connection.setup().roots[screen].root;
+        let mut asked = 0;
+        for window in connection.query_tree(root)?.reply()?.children {
+            let property = connection
+                .get_property(false, window, protocols, AtomEnum::ATOM, 0, 16)?
+                .reply()?;
+            let closable = property
+                .value32()
+                .is_some_and(|mut atoms| atoms.any(|atom| atom == delete));
+            if closable && connection.get_window_attributes(window)?.reply()?.map_state == MapState::VIEWABLE {
+                let event = ClientMessageEvent::new(32, window, protocols, [delete, x11rb::CURRENT_TIME, 0, 0, 0]);
+                connection.send_event(false, window, EventMask::NO_EVENT, event)?;
+                asked += 1;
+            }
+        }
+        connection.flush()?;
+        ensure!(asked > 0, "the display shows no window that can be closed");
+        Ok(())
     }
 
     /// Lets a program open its windows here and nowhere else.

@@ -7,6 +7,7 @@ mod access;
 mod apart;
 mod first_run;
 mod join;
+mod moving;
 mod records;
 mod settle;
 
@@ -123,6 +124,10 @@ impl Story {
         )?;
         report.step("two clients are added", || self.add_clients())?;
         report.step("three appointments are booked", || self.book_three())?;
+        report.step(
+            "an appointment is dragged to another day, and moved back by keys",
+            || self.drag_to_another_day_and_back_by_keys(),
+        )?;
         report.step("a SOAP note saves itself, is signed and verifies", || {
             self.sign_a_note()
         })?;
@@ -145,7 +150,7 @@ impl Story {
         )?;
         report.step("the service goes away and both desktops say so", || self.go_offline())?;
         report.step(
-            "both work on: a move, an address, the same phone number, the same hour",
+            "both work on: a move by the mouse, an address, the same phone number, the same hour",
             || self.work_apart(),
         )?;
         report.step("both come back: the address and the move merge by themselves", || {

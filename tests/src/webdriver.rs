@@ -115,6 +115,29 @@ impl Session {
         .map(drop)
     }
 
+    /// Presses the first button of the mouse at one point of the window, goes to another in steps, and lets it go there.
+    ///
+    /// # Errors
+    /// When the driver does not answer or a point is outside of the window.
+    pub fn drag(&self, from: (f64, f64), to: (f64, f64)) -> Result<()> {
+        const STEPS: u32 = 8;
+        let go = |share: f64| {
+            let at = |start: f64, end: f64| (start + (end - start) * share).round() as i64;
+            let (x, y) = (at(from.0, to.0), at(from.1, to.1));
+            json!({ "type": "pointerMove", "duration": 20, "origin": "viewport", "x": x, "y": y })
+        };
+        let mut actions = vec![go(0.0), json!({ "type": "pointerDown", "button": 0 })];
+        actions.extend((1..=STEPS).map(|step| go(f64::from(step) / f64::from(STEPS))));
+        actions.push(json!({ "type": "pointerUp", "button": 0 }));
+        self.post(
+            "actions",
+            &json!({ "actions": [{
+                "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": actions,
+            }] }),
+        )
+        .map(drop)
+    }
+
     /// Runs the body of a function in the page and returns what it returns.
     ///
     /// # Errors

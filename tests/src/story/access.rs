@@ -72,7 +72,10 @@ impl Story {
             self.therapist.see("screen-unlock").map(drop)
         })?;
         walk(&self.therapist, "locked", report)?;
-        report.step("the window unlocks", || unlock(&self.therapist, THERAPIST_PASSPHRASE))
+        report.step("the window unlocks", || {
+            self.therapist.go("/unlock")?;
+            unlock(&self.therapist, THERAPIST_PASSPHRASE)
+        })
     }
 
     /// The screens of one world of the window, from the router's own list.

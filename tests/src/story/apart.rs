@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::join::everything_shared;
+use super::moving::drag_to;
 use super::records::book;
 use super::{Person, Story};
 use crate::desktop::Desktop;
@@ -33,7 +34,8 @@ impl Story {
 
     pub(super) fn work_apart(&mut self) -> Result<()> {
         let (therapist, desk) = (&self.therapist, self.desk()?);
-        move_to(desk, &self.days[1], &self.appointments[1], MOVED_TO)?;
+        desk.go(&format!("/calendar/day?date={}", self.days[1]))?;
+        drag_to(desk, &self.appointments[1], None, MOVED_TO)?;
         edit(desk, &self.first, "client-phone", DESKS_PHONE, "overview-phone")?;
         edit(
             therapist,
@@ -87,14 +89,6 @@ impl Story {
         }
         Ok(())
     }
-}
-
-fn move_to(window: &Desktop, day: &str, appointment: &str, time: &str) -> Result<()> {
-    window.go(&format!("/calendar/day?date={day}&appointment={appointment}"))?;
-    window.click("move-open")?;
-    window.fill("move-time", time)?;
-    window.click("move-submit")?;
-    window.gone("move-form")
 }
 
 /// Changes one field of a client's details and looks whether the record shows it.

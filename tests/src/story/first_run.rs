@@ -58,8 +58,6 @@ pub(super) fn create_practice(window: &Desktop) -> Result<()> {
     for (field, text) in [
         ("create-practice-name", "Maple Street Counselling"),
         ("create-location-name", "Maple Street 12"),
-        ("create-zone", ZONE),
-        ("create-currency", "USD"),
         ("create-full-name", THERAPIST),
         ("create-licence", "PSY-20418"),
         ("create-device-name", "Therapy room"),
@@ -68,6 +66,8 @@ pub(super) fn create_practice(window: &Desktop) -> Result<()> {
     ] {
         window.fill(field, text)?;
     }
+    window.choose("create-zone", ZONE)?;
+    window.choose("create-currency", "USD")?;
     window.click("create-practice-submit")?;
     window.see("screen-recovery")?;
     window.see("recovery-groups").map(drop)

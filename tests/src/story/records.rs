@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
 use super::{MEDICINE_MARKER, NOTE_MARKER, Person, Story, id_in};
 use crate::desktop::Desktop;
@@ -82,7 +83,16 @@ impl Story {
             window.attribute("verify-result", "data-valid")?.as_deref() == Some("true"),
             "a note signed a moment ago verifies"
         );
-        window.picture("09-note-signed")
+        window.picture("09-note-signed")?;
+        // A session with a signed note leads to it, and nothing on the day offers to start a second one.
+        window.go(&format!("/today?appointment={}", self.appointments[0]))?;
+        window.until("the way to the signed note", || {
+            Ok((window.attribute("start-note", "data-step")?.as_deref() == Some("open")).then_some(()))
+        })?;
+        let offers = window.run("return document.querySelectorAll('[data-step=start]').length", &[])?;
+        ensure!(offers == json!(0), "{offers} buttons offer to start a note");
+        window.click("start-note")?;
+        window.see("signed-note").map(drop)
     }
 
     pub(super) fn print_a_prescription(&mut self) -> Result<()> {
@@ -158,7 +168,7 @@ pub(super) fn book(window: &Desktop, client: &Person, day: &str, time: &str) -> 
     let event = format!("[data-testid=event][data-date='{day}'][data-start='{time}']");
     let script = "return document.querySelector(arguments[0])?.dataset.id ?? null";
     window.until(&format!("the appointment at {time}"), || {
-        let id = window.run(script, &[serde_json::json!(event)])?;
+        let id = window.run(script, &[json!(event)])?;
         Ok(id.as_str().map(str::to_owned))
     })
 }
