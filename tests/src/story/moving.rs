@@ -63,7 +63,7 @@ pub(super) fn drag_to(window: &Desktop, id: &str, column: Option<u64>, time: &st
             y + ((minutes(time) - minutes(event.dataset.start)) / 60) * hour]";
     let points = window.until("the appointment that is dragged", || {
         let found = window.run(script, &[json!(id), json!(column), json!(time)])?;
-        Ok(serde_json::from_value::<Option<[f64; 4]>>(found).context("places are numbers")?)
+        serde_json::from_value::<Option<[f64; 4]>>(found).context("places are numbers")
     })?;
     let [from_x, from_y, to_x, to_y] = points;
     window.drag((from_x, from_y), (to_x, to_y))?;
@@ -79,7 +79,7 @@ fn stands_at(window: &Desktop, id: &str) -> Result<(String, String)> {
         return event && [event.dataset.date, event.dataset.start]";
     window.until("the appointment in the calendar", || {
         let found = window.run(script, &[json!(id)])?;
-        Ok(serde_json::from_value::<Option<(String, String)>>(found).context("day and time are texts")?)
+        serde_json::from_value::<Option<(String, String)>>(found).context("day and time are texts")
     })
 }
 
