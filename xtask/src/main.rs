@@ -14,6 +14,7 @@ mod packages;
 mod processes;
 mod project;
 mod run;
+mod simulate;
 mod suites;
 mod terminal;
 mod ui;
@@ -45,6 +46,8 @@ enum Command {
     Bindings,
     /// Record the hashes of new migrations; those already recorded are never changed.
     FreezeMigrations,
+    /// Make histories of a practice from seeds and check every invariant of sync.
+    Simulate(simulate::Options),
     /// Measure a release build.
     Bench(bench::Options),
 }
@@ -67,6 +70,7 @@ fn carry_out(arguments: Arguments) -> Result<()> {
         Command::Test(options) => suites::test(&project, &options),
         Command::Bindings => bindings::write(&project),
         Command::FreezeMigrations => migrations::freeze(&project),
+        Command::Simulate(options) => simulate::simulate(&project, &options),
         Command::Bench(options) => bench::bench(&project, &options),
     }
 }

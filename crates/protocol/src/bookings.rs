@@ -87,6 +87,12 @@ pub(crate) fn reevaluate(decision: &mut OpDecision<'_, '_>, before: Option<&Row>
         row.doc.set("override", Value::Null);
     }
     let others = others(decision, &row.key, &now);
+    #[cfg(feature = "test-faults")]
+    let others = if caseload_faults::bugs::has(caseload_faults::bugs::Bug::NoClashCheck) {
+        Vec::new()
+    } else {
+        others
+    };
     let placement = if others.iter().any(|(other, _)| is_placed(other)) {
         Placement::Contested
     } else {

@@ -221,12 +221,24 @@ pub fn conflict_id(key: &EntityKey, unit: &str, replica: ReplicaId, base_rev: i6
     ])
 }
 
+/// The id of the record of a conflict about an entity as a whole. Each operation has one of its own: two edits of something void may change
+/// different units, and neither takes the other's place.
+pub(crate) fn whole_conflict_id(key: &EntityKey, op: OpId) -> EntityId {
+    EntityId::derived(&[
+        "conflict",
+        key.kind.as_str(),
+        &key.id.to_string(),
+        WHOLE,
+        &op.to_string(),
+    ])
+}
+
 /// The unit under which a conflict about a whole entity (edited after it was void, void after an edit) is recorded.
 pub(crate) const WHOLE: &str = "*";
 
-/// The unit names under which `op` may open conflicts.
+/// The unit names under which `op` may open conflicts that exist already.
 fn conflict_units(op: &Op) -> Vec<String> {
-    let mut units = vec![WHOLE.to_owned(), "signature".to_owned()];
+    let mut units = vec!["signature".to_owned()];
     units.extend(op.units.keys().cloned());
     for (unit, elements) in &op.add {
         units.extend(elements.keys().map(|element| element_name(unit, element)));

@@ -11,6 +11,8 @@ pub mod cursor;
 pub mod decide;
 pub mod facts;
 pub mod messages;
+#[cfg(feature = "test-faults")]
+mod planted;
 pub mod rebase;
 pub mod row;
 

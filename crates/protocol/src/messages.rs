@@ -94,10 +94,13 @@ impl Group {
     /// # Errors
     /// When an operation has no canonical form, which no operation made through the store has.
     pub fn signing_bytes(&self, practice: PracticeId) -> Result<Vec<u8>, caseload_domain::canonical::CanonicalError> {
+        let ops = serde_json::to_value(&self.ops);
+        #[cfg(feature = "test-faults")]
+        let ops = ops.map(crate::planted::leave_bases_unsigned);
         let members = [
             ("actor", serde_json::to_value(self.actor)),
             ("grp", serde_json::to_value(self.grp)),
-            ("ops", serde_json::to_value(&self.ops)),
+            ("ops", ops),
             ("origin", serde_json::to_value(self.origin)),
             ("origin_mut", serde_json::to_value(self.origin_mut)),
             ("practice", serde_json::to_value(practice)),

@@ -366,6 +366,27 @@ fn an_edit_of_something_void_does_not_bring_it_back_and_is_kept() {
 }
 
 #[test]
+fn two_edits_of_something_void_from_one_computer_are_both_kept() {
+    let mut clinic = Clinic::new();
+    clinic.create("client", 1, client());
+    let mut void = patch("client", 1, 1, json!({}));
+    void.kind = caseload_protocol::messages::OpKind::Void;
+    void.reason = Some("duplicate".into());
+    clinic.push_from(1, vec![void]);
+    let first = clinic.push_from(2, vec![patch("client", 1, 1, json!({"phone": {"raw": "2"}}))]);
+    let second = clinic.push_from(2, vec![patch("client", 1, 1, json!({"email": {"value": "a"}}))]);
+    assert_ne!(
+        first[0].opened, second[0].opened,
+        "the second does not take the first one's place"
+    );
+    for (answer, unit) in [(first, "phone"), (second, "email")] {
+        let record = clinic.row(&caseload_domain::EntityKey::new("conflict", answer[0].opened[0]));
+        let other = record.doc.unit("other").unwrap();
+        assert!(other["value"]["units"].get(unit).is_some(), "{unit}");
+    }
+}
+
+#[test]
 fn an_allergy_edited_here_survives_its_removal_there() {
     let mut clinic = Clinic::with_note();
     let chart =

@@ -32,4 +32,4 @@ pub mod tls;
 pub use clock::Clock;
 pub use config::{ServiceConfig, StartError, Transport};
 pub use master_key::MasterKeySource;
-pub use server::{RunningService, Service};
+pub use server::{EmbeddedService, RunningService, Service};

@@ -159,6 +159,54 @@ impl Drop for RunningService {
     }
 }
 
+/// The whole service without a listener: the same routes over the same storage, for a program that calls them itself.
+pub struct EmbeddedService {
+    router: Router,
+    storage: Arc<dyn Storage>,
+    stop: watch::Sender<bool>,
+    /// Held as long as this service uses the data folder.
+    _lock: File,
+}
+
+impl EmbeddedService {
+    /// Opens the storage. What concerns listening (address, encryption, names) is not used.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn open(config: &ServiceConfig) -> Result<Self, StartError> {
+        let lock = take_folder(&config.data)?;
+        let master = config.master_key.read(&config.data)?;
+        let storage = open_storage(config, &master).await?;
+        let setup = SetupCode::of(&config.data);
+        prepare_setup_code(storage.as_ref(), &setup).await?;
+        let (stop, stopping) = watch::channel(false);
+        let app = Arc::new(App::new(storage.clone(), config.clock.clone(), setup, stopping));
+        Ok(Self {
+            router: routes::router(&app),
+            storage,
+            stop,
+            _lock: lock,
+        })
+    }
+
+    /// Every route, to be called as often as wanted.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// What the routes work on.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Ends it: waiting devices are answered, the storage is closed.
+    pub async fn close(self) {
+        self.stop.send_replace(true);
+        self.storage.close().await;
+    }
+}
+
 fn is_encrypted(config: &ServiceConfig) -> Result<bool, StartError> {
     match (config.transport, config.listen.ip().to_canonical().is_loopback()) {
         (Transport::Tls, _) | (Transport::Automatic, false) => Ok(true),

@@ -83,7 +83,10 @@ fn immutable_uri(path: &Path) -> PathBuf {
 }
 
 fn keyed(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags)?;
+    #[cfg_attr(not(feature = "test-faults"), expect(unused_mut, reason = "crash points change it"))]
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    #[cfg(feature = "test-faults")]
+    caseload_faults::crash::install(path, &mut connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Failures are typed errors here; SQLCipher would print its own lines to the standard error beside them.
     connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;

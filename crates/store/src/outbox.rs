@@ -213,6 +213,27 @@ pub(crate) fn send_unpulled_again(connection: &Connection) -> Result<(), Storage
     Ok(())
 }
 
+/// The planted defect [`Bug::BaseRaisedOnRebase`](caseload_faults::bugs::Bug): what waits pretends to have seen `row`.
+#[cfg(feature = "test-faults")]
+pub(crate) fn raise_bases(
+    connection: &Connection,
+    row: &caseload_protocol::messages::WireRow,
+) -> Result<(), StorageError> {
+    if !caseload_faults::bugs::has(caseload_faults::bugs::Bug::BaseRaisedOnRebase) {
+        return Ok(());
+    }
+    for mut op in ops_on(connection, &row.key)? {
+        if op.kind != OpKind::Create {
+            op.base_rev = row.rev;
+            connection.execute(
+                "UPDATE outbox_body SET body = ?2 WHERE place = (SELECT place FROM outbox WHERE op_id = ?1)",
+                params![op.op_id.uuid().as_bytes(), text(&op)?],
+            )?;
+        }
+    }
+    Ok(())
+}
+
 /// Shows entities anew after their base or their waiting operations changed.
 pub(crate) fn show_again(
     connection: &Connection,
@@ -440,6 +461,8 @@ impl Store {
     /// [`StorageError`].
     pub fn reregister(&self, replica: ReplicaId, number: i64) -> Result<(), StorageError> {
         self.transact(|connection| {
+            // The service may be the one that was restored: what it acknowledged and no pull has brought back may be gone from it.
+            send_unpulled_again(connection)?;
             renumber(connection, "state IN ('new', 'sent')", 1)?;
             state::put(connection, Name::Replica, &replica)?;
             state::put(connection, Name::ReplicaNumber, &number)?;

@@ -213,6 +213,10 @@ impl Store {
             if is_older && !may_wait && stored.as_ref().is_some_and(|stored| stored.base.is_none()) {
                 continue;
             }
+            #[cfg(feature = "test-faults")]
+            if may_wait {
+                outbox::raise_bases(connection, row)?;
+            }
             let ops = if may_wait {
                 outbox::ops_on(connection, &row.key)?
             } else {

@@ -12,6 +12,8 @@ use caseload_domain::document::{SALT, overlay};
 use caseload_domain::registry::{self, EntityType};
 use caseload_domain::time::Millis;
 use caseload_domain::{Document, EntityId, EntityKey, FieldProblem, GroupId, OpId, Problem, Role, UserId};
+#[cfg(feature = "test-faults")]
+use caseload_faults::bugs::{Bug, has};
 use caseload_protocol::checksum::{Leaf, hex, sha256};
 use caseload_protocol::messages::{Group, Limits, Op, OpKind};
 use caseload_protocol::rebase::{Working, rebase};
@@ -276,6 +278,10 @@ impl<'a> WriteTx<'a> {
     /// [`WriteError`].
     pub fn overlay_unit(&mut self, key: &EntityKey, unit: &str, value: Value) -> Result<(), WriteError> {
         let entity = self.reads.get(key)?.ok_or(WriteError::Missing)?;
+        #[cfg(feature = "test-faults")]
+        if has(Bug::UnknownFieldsDropped) {
+            return self.patch_unit(key, unit, value);
+        }
         self.patch_unit(key, unit, overlay(entity.doc.unit(unit), value))
     }
 
@@ -523,6 +529,10 @@ impl<'a> WriteTx<'a> {
     /// waits hides what the service may have underneath.
     fn base_rev(&self, stored: &Stored, op: &Op) -> Result<i64, WriteError> {
         if !stored.may_have_ops() {
+            return Ok(stored.rev);
+        }
+        #[cfg(feature = "test-faults")]
+        if has(Bug::BaseIgnoresMaskedOp) {
             return Ok(stored.rev);
         }
         let mine = touches(op);

@@ -13,7 +13,8 @@ use caseload_protocol::checksum::Sums;
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{
     BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloRequest, HelloResponse,
-    Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse, WireErrorCode,
+    LastOp, Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse,
+    WireErrorCode,
 };
 use caseload_store::{ApplyError, FileKind, Removal, StorageError, Store};
 use thiserror::Error;
@@ -395,6 +396,9 @@ impl Engine {
                 }
             };
             round.head_seq = answer.head_seq;
+            if has_lost_acknowledged(state.last_op.as_ref(), answer.acked.as_ref()) {
+                return Err(diverged());
+            }
             if !resuming && state.scopes.is_empty() && !answer.enter.is_empty() && answer.rows.is_empty() {
                 // A new file reads the feed from its beginning: one page for a thousand rows, where snapshots would be one for each client.
                 let (scopes, beginning) = (answer.enter, answer.cursor);
@@ -499,4 +503,16 @@ impl Engine {
             .await
             .map_err(|_| SyncError::Interrupted)
     }
+}
+
+/// Whether the service no longer has what it acknowledged: it was put back to an older copy that this file's position still fits.
+fn has_lost_acknowledged(ours: Option<&LastOp>, theirs: Option<&LastOp>) -> bool {
+    ours.is_some_and(|ours| theirs.is_none_or(|theirs| theirs.number < ours.number))
+}
+
+const fn diverged() -> SyncError {
+    SyncError::Transport(TransportError::Refused {
+        code: WireErrorCode::HistoryDiverged,
+        retry_after_ms: None,
+    })
 }

@@ -185,6 +185,38 @@ async fn a_service_restored_from_an_older_copy_is_noticed_and_waiting_work_is_ke
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_and_not_pulled_survives_a_service_that_is_put_back() {
+    let mut clinic = Clinic::open().await;
+    let (desk, other) = (
+        clinic.file("one.db", Office).await,
+        clinic.file("other.db", Office).await,
+    );
+    let client = desk.add_client("Minji");
+    desk.round().await.unwrap();
+    clinic.stop_service().await;
+    let (data, copy) = (
+        clinic.folder.path().join("service"),
+        clinic.folder.path().join("service-copy"),
+    );
+    copy_folder(&data, &copy);
+    clinic.start_service().await;
+    desk.set(&client, "phone", json!({"raw": "acknowledged"}));
+    desk.flaky.lose_answers_to(Some("/v1/sync/pull"));
+    assert!(desk.round().await.is_err());
+    assert_eq!(desk.waiting(), 0, "it was acknowledged");
+    clinic.stop_service().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    copy_folder(&copy, &data);
+    clinic.start_service().await;
+    desk.flaky.lose_answers_to(None);
+    assert!(desk.is_equal_to_the_service().await && other.is_equal_to_the_service().await);
+    assert_eq!(
+        other.document(&client).unwrap().text("phone", "raw"),
+        Some("acknowledged")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_clinical_file_receives_the_record_of_the_clients_in_care() {
     let clinic = Clinic::open().await;
     let (office, clinical) = (

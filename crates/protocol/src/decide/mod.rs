@@ -13,6 +13,8 @@ use std::collections::{HashMap, HashSet};
 
 use caseload_domain::registry;
 use caseload_domain::{Document, EntityId, EntityKey, FieldProblem, GroupId, OpId, ReplicaId, Scope, UserId};
+#[cfg(feature = "test-faults")]
+use caseload_faults::bugs::{Bug, has};
 use thiserror::Error;
 
 pub use numbers::{format_client_number, parse_client_number};
@@ -138,6 +140,17 @@ impl Batch {
             });
             match (number <= last, own) {
                 (true, Some(receipt)) => answered.push(receipt.result.clone()),
+                #[cfg(feature = "test-faults")]
+                (true, None) if has(Bug::AcknowledgedByNumber) => answered.push(OpResult {
+                    number,
+                    op_id: op.op_id,
+                    st: Outcome::Applied,
+                    rev: 0,
+                    seq: 0,
+                    opened: Vec::new(),
+                    why: None,
+                    fields: Vec::new(),
+                }),
                 (true, None) => return Err(BatchRefusal::DeviceForked),
                 (false, _) => {}
             }
@@ -172,7 +185,10 @@ impl Batch {
             .map(|op| op.key.id)
             .collect();
         for op in &group.ops {
-            let outcome = if let Some(earlier) = self.receipts.get(&op.op_id).and_then(|receipts| receipts.first()) {
+            let earlier = self.receipts.get(&op.op_id).and_then(|receipts| receipts.first());
+            #[cfg(feature = "test-faults")]
+            let earlier = earlier.filter(|_| !has(Bug::NoDedupeByOpId));
+            let outcome = if let Some(earlier) = earlier {
                 Done {
                     outcome: Outcome::Duplicate,
                     opened: earlier.result.opened.clone(),

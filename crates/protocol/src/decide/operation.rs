@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use caseload_domain::registry::{self, EntityType, Policy};
 use caseload_domain::{Document, EntityId, EntityKey, FieldProblem, Problem, ReplicaId, Scope, notes};
+#[cfg(feature = "test-faults")]
+use caseload_faults::bugs::{Bug, has};
 use serde_json::{Value, json};
 
 use super::DecideLimits;
@@ -11,7 +13,7 @@ use super::numbers::{format_client_number, parse_client_number};
 use super::stage::{Refused, Stage};
 use crate::bookings;
 use crate::checksum;
-use crate::facts::{Actor, WHOLE, conflict_id, element_name};
+use crate::facts::{Actor, WHOLE, conflict_id, element_name, whole_conflict_id};
 use crate::messages::{Op, OpKind, Outcome, Refusal};
 use crate::row::{Row, UnitMark};
 
@@ -150,11 +152,19 @@ impl OpDecision<'_, '_> {
     }
 
     fn patch(&mut self, entity: &EntityType) -> Result<Outcome, Refused> {
-        let row = self
+        #[cfg_attr(
+            not(feature = "test-faults"),
+            expect(unused_mut, reason = "a planted defect changes it")
+        )]
+        let mut row = self
             .stage
             .row(&self.op.key)
             .cloned()
             .ok_or_else(|| Refused::of(Refusal::Missing))?;
+        #[cfg(feature = "test-faults")]
+        if has(Bug::PatchRevivesVoided) {
+            row.deleted = false;
+        }
         if row.deleted {
             self.open_conflict(&row, WHOLE, "edit_after_void", None, whole_value(self.op));
             return Ok(Outcome::Conflict);
@@ -231,6 +241,11 @@ impl OpDecision<'_, '_> {
                     (false, true) => return Err(Refused::of(Refusal::NotAllowedNow)),
                     (false, false) => conflict("state"),
                 }
+            }
+            #[cfg(feature = "test-faults")]
+            Policy::KeepBoth if !self.seen(row, unit) && crate::planted::merge_members(current, value).is_some() => {
+                let merged = crate::planted::merge_members(current, value).unwrap_or_default();
+                changes.units.push((unit.to_owned(), merged));
             }
             Policy::KeepBoth if !self.seen(row, unit) => conflict("same_unit"),
             Policy::KeepBoth if bookings::moves_a_freed_booking(row, unit) && !self.seen(row, "status") => {
@@ -410,7 +425,12 @@ impl OpDecision<'_, '_> {
         } else {
             "conflict"
         };
-        let key = EntityKey::new(kind, conflict_id(&row.key, unit, self.replica, self.op.base_rev));
+        let id = if unit == WHOLE {
+            whole_conflict_id(&row.key, self.op.op_id)
+        } else {
+            conflict_id(&row.key, unit, self.replica, self.op.base_rev)
+        };
+        let key = EntityKey::new(kind, id);
         let mark = row.marks.get(unit);
         let mut document = Document::default();
         document.set("salt", Value::from(self.derive_salt(&key)));

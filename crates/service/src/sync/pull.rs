@@ -1,6 +1,8 @@
 //! Pull: the feed from a cursor on, filtered to what the reader may see.
 
 use caseload_domain::{PracticeId, Scope};
+#[cfg(feature = "test-faults")]
+use caseload_faults::bugs::{Bug, has};
 use caseload_protocol::checksum::{Leaf, hex};
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::facts::PracticeHead;
@@ -37,7 +39,14 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
     } else {
         read_on(app, caller.practice, after, &keeps, page_limit(app, request.max_rows)).await?
     };
-    let cursor = cursor(app, caller.practice, &page.head, page.examined, &entitlement).await?;
+    let examined = page.examined;
+    #[cfg(feature = "test-faults")]
+    let examined = if has(Bug::CursorAtHeadAfterPage) && !page.rows.is_empty() {
+        page.head.seq
+    } else {
+        examined
+    };
+    let cursor = cursor(app, caller.practice, &page.head, examined, &entitlement).await?;
     app.metrics.rows(page.rows.len());
     Ok(PullResponse {
         rows: page

@@ -371,6 +371,18 @@ fn a_new_registration_renumbers_and_keeps_ids_bases_origins_and_signatures() {
 }
 
 #[test]
+fn a_new_registration_sends_what_was_acknowledged_but_not_pulled_again_because_the_service_may_have_lost_it() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    clinic.client(&store, 1, "Archer", "Ann");
+    let sent = groups(&store);
+    store.acknowledge(&results(&sent, 5), "e1", Millis(1)).unwrap();
+    assert!(groups(&store).is_empty());
+    store.reregister(ReplicaId::new(uuid(0x99)), 7).unwrap();
+    assert_eq!(groups(&store), sent);
+}
+
+#[test]
 fn what_was_acknowledged_but_not_pulled_is_sent_again_to_a_restored_service() {
     let clinic = Clinic::new();
     let store = clinic.office();

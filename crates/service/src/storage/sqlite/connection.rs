@@ -54,7 +54,10 @@ pub(super) fn open_reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Co
 }
 
 fn keyed(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags)?;
+    #[cfg_attr(not(feature = "test-faults"), expect(unused_mut, reason = "crash points change it"))]
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    #[cfg(feature = "test-faults")]
+    caseload_faults::crash::install(path, &mut connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     // SQLCipher otherwise writes its errors to the standard error stream as well as giving them to us.
     connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use caseload_domain::{OpId, PracticeId, ReplicaId};
+#[cfg(feature = "test-faults")]
+use caseload_faults::bugs::{Bug, has};
 use caseload_protocol::decide::{DecideLimits, Decision, OpRecord, decide_batch};
 use caseload_protocol::facts::{self, Facts, Reads, Receipt, VerifiedGroup};
 use caseload_protocol::messages::OpResult;
@@ -77,6 +79,10 @@ fn receipts(
         .prepare_cached("SELECT replica, result FROM op WHERE practice = ?1 AND replica = ?2 AND mut = ?3 AND op_id = ?4 AND first = 0")
         .map_err(|error| failure(&error))?;
     let mut receipts: HashMap<OpId, Vec<Receipt>> = HashMap::new();
+    #[cfg(feature = "test-faults")]
+    if has(Bug::NoReceipts) {
+        return Ok(receipts);
+    }
     for group in groups.iter().map(|verified| &verified.group) {
         for (number, op) in (group.first_mut..).zip(&group.ops) {
             let op_id = Id(op.op_id.uuid());
@@ -127,6 +133,11 @@ fn write(
     }
     if decision.records.is_empty() {
         return Ok(());
+    }
+    #[cfg(feature = "test-faults")]
+    if has(Bug::CounterOutsideTransaction) {
+        tx.execute_batch("RELEASE call; COMMIT; BEGIN IMMEDIATE; SAVEPOINT call;")
+            .map_err(|error| failure(&error))?;
     }
     let head = &decision.head;
     tx.prepare_cached("UPDATE practice SET seq = ?2, chain = ?3, client_number = ?4 WHERE practice = ?1")

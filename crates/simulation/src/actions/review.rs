@@ -1,0 +1,115 @@
+//! What the service lays before people: conflicts and clashes, settled from any computer whose person may see them.
+
+use caseload_domain::appointments::{self, AppointmentStatus};
+use caseload_domain::{EntityKey, EntityKind};
+use caseload_store::{Entity, WriteError, WriteTx};
+use serde_json::{Value, json};
+
+use super::Action;
+use crate::desk::{Desk, Done, Which, Which::Clinical, Which::Office};
+
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "conflict.settle",
+        kinds: &["conflict"],
+        weight: 6,
+        run: |desk| settle(desk, Office, "conflict"),
+    },
+    Action {
+        name: "clinical_conflict.settle",
+        kinds: &["clinical_conflict"],
+        weight: 4,
+        run: |desk| settle(desk, Clinical, "clinical_conflict"),
+    },
+    Action {
+        name: "clash.settle",
+        kinds: &["clash", "appointment"],
+        weight: 5,
+        run: clash,
+    },
+];
+
+fn settle(desk: &mut Desk<'_>, which: Which, kind: &'static str) -> Done {
+    let is_open = |entity: &Entity| entity.doc.text("state", "state") == Some("open");
+    let Some(conflict) = desk.any(which, kind, is_open)? else {
+        return Ok(false);
+    };
+    let subject = EntityKey {
+        kind: EntityKind::new(conflict.doc.text("about", "type").unwrap_or_default().to_owned()),
+        id: match conflict.doc.text("about", "id").and_then(|id| id.parse().ok()) {
+            Some(id) => id,
+            None => return Ok(false),
+        },
+    };
+    let unit = conflict.doc.text("about", "unit").unwrap_or_default().to_owned();
+    let other = conflict.doc.unit("other").and_then(|other| other.get("value")).cloned();
+    let other = other.unwrap_or(Value::Null);
+    let takes_other = desk.chance.percent(60) && unit != "signature";
+    let keys = [subject, conflict.key];
+    let done = desk.write(which, kind, &keys, |tx| {
+        if takes_other {
+            put(tx, &keys[0], &unit, other)?;
+        }
+        tx.settle(&keys[1], json!({"side": if takes_other { "other" } else { "current" }}))?;
+        Ok(Vec::new())
+    })?;
+    if done {
+        desk.tally.count("outcome: conflict settled");
+    }
+    Ok(done)
+}
+
+fn put(tx: &mut WriteTx<'_>, subject: &EntityKey, unit: &str, value: Value) -> Result<(), WriteError> {
+    match unit.split_once('/') {
+        _ if unit == "*" && value.get("kind") == Some(&json!("void")) => tx.void(subject, "agreed"),
+        _ if unit == "*" => {
+            tx.restore(subject)?;
+            let units = value
+                .get("units")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default();
+            tx.patch(subject, units)
+        }
+        Some((set, element)) if value.is_null() => tx.remove_element(subject, set, element),
+        Some((set, element)) => tx.add_element(subject, set, element, value),
+        None => tx.patch_unit(subject, unit, value),
+    }
+}
+
+fn clash(desk: &mut Desk<'_>) -> Done {
+    let is_open = |entity: &Entity| entity.doc.text("state", "state") != Some("settled");
+    let Some(clash) = desk.any(Office, "clash", is_open)? else {
+        return Ok(false);
+    };
+    let side = |name: &str| {
+        let id = clash.doc.text("pair", name)?.parse().ok()?;
+        Some(EntityKey::new("appointment", id))
+    };
+    let (Some(placed), Some(contested)) = (side("placed"), side("contested")) else {
+        return Ok(false);
+    };
+    let choice = desk.chance.below(3);
+    let status = json!({"state": AppointmentStatus::CancelledByTherapist.as_str(), "mark": desk.mark()});
+    let keys = [placed, contested];
+    let done = desk.write(Office, "clash.settle", &keys, |tx| {
+        match choice {
+            0 => tx.patch_unit(&keys[1], "status", status)?,
+            1 => {
+                let free = tx
+                    .get(&keys[0])?
+                    .is_some_and(|placed| !appointments::status(&placed.doc).occupies());
+                if !free {
+                    tx.patch_unit(&keys[0], "status", status)?;
+                }
+                tx.place(&keys[1])?;
+            }
+            _ => tx.override_booking(&keys[1], "both agreed")?,
+        }
+        Ok(Vec::new())
+    })?;
+    if done {
+        desk.tally.count("outcome: clash settled");
+    }
+    Ok(done)
+}

@@ -1,0 +1,309 @@
+//! What has to hold when everything is at rest: one function for each invariant, named after it. What can be seen at every step (I5, I9, I10,
+//! I12, I16) is also checked there, in the model and the actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use caseload_domain::appointments::{self, Placement};
+use caseload_domain::{EntityKey, EntityKind, Scope, registry};
+use caseload_protocol::checksum::{self, Leaf};
+use caseload_protocol::facts::PracticeHead;
+use caseload_protocol::messages::Op;
+use caseload_protocol::row::Row;
+use caseload_service::storage::HistoryEntry;
+use caseload_store::{RefusedGroup, RefusedWhy, Store};
+use serde_json::Value;
+
+use crate::model::{Model, Name, text, values};
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Its name, `I1` to `I16`, or what kept the history from coming to rest.
+    pub invariant: &'static str,
+    /// What was found.
+    pub what: String,
+}
+
+impl Broken {
+    pub(crate) const fn of(invariant: &'static str, what: String) -> Self {
+        Self { invariant, what }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)
+    }
+}
+
+type Checked = Result<(), Broken>;
+
+/// The service at rest.
+pub(crate) struct Rest {
+    pub(crate) head: PracticeHead,
+    pub(crate) rows: BTreeMap<EntityKey, Row>,
+    pub(crate) history: Vec<HistoryEntry>,
+}
+
+/// One file at rest.
+pub(crate) struct FileAtRest<'a> {
+    pub(crate) file: usize,
+    pub(crate) store: &'a Store,
+    /// The scopes that the service would give to its reader now.
+    pub(crate) entitled: BTreeSet<Scope>,
+}
+
+/// A reader that saw a number has every lower one.
+pub(crate) fn i1_a_reader_that_saw_a_number_has_every_lower_one(rest: &Rest, file: &FileAtRest<'_>) -> Checked {
+    let state = file.store.sync_state().map_err(failed)?;
+    let Some(cursor) = state.cursor else {
+        return Ok(());
+    };
+    for row in rest.rows.values() {
+        if state.scopes.contains(&row.scope) && row.seq <= cursor.seq {
+            let held = file.store.read(|read| read.get(&row.key)).map_err(failed)?;
+            if held.is_none_or(|held| held.rev < row.rev) {
+                return broken("I1", file, &row.key, "is behind the position of the file");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Numbers follow on each other without a gap and the chain verifies.
+pub(crate) fn i2_numbers_are_contiguous_and_the_chain_verifies(rest: &Rest) -> Checked {
+    let (mut seq, mut chain): (i64, Leaf) = (0, [0; 32]);
+    for entry in &rest.history {
+        let leaves = i64::try_from(entry.leaves.len()).unwrap_or(i64::MAX);
+        if entry.first_seq != seq + 1 || entry.last_seq != seq + leaves {
+            return Err(Broken::of(
+                "I2",
+                format!("after {seq} comes {} to {}", entry.first_seq, entry.last_seq),
+            ));
+        }
+        chain = checksum::extend_chain(&chain, entry.op_id, entry.first_seq, &entry.leaves);
+        if chain != entry.chain {
+            return Err(Broken::of("I2", format!("the chain breaks at {}", entry.last_seq)));
+        }
+        seq = entry.last_seq;
+    }
+    let mut used = BTreeSet::new();
+    for row in rest.rows.values() {
+        if row.seq > rest.head.seq || !used.insert(row.seq) {
+            return Err(Broken::of("I2", format!("{:?} has the number {}", row.key, row.seq)));
+        }
+    }
+    if (seq, chain) == (rest.head.seq, rest.head.chain) {
+        Ok(())
+    } else {
+        Err(Broken::of(
+            "I2",
+            format!("the history ends at {seq}, the head is {}", rest.head.seq),
+        ))
+    }
+}
+
+/// No operation wrote rows twice.
+pub(crate) fn i3_each_operation_is_applied_at_most_once(rest: &Rest) -> Checked {
+    let mut seen = BTreeSet::new();
+    for entry in &rest.history {
+        if !seen.insert(entry.op_id) {
+            return Err(Broken::of("I3", format!("{} was applied twice", entry.op_id)));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing waits any more: every operation has its receipt, or is kept as refused.
+pub(crate) fn i4_every_operation_ended(file: &FileAtRest<'_>) -> Checked {
+    let waiting = file.store.read(|read| read.waiting()).map_err(failed)?;
+    if waiting.count == 0 {
+        Ok(())
+    } else {
+        Err(Broken::of(
+            "I4",
+            format!("file {}: {} operations still wait", file.file, waiting.count),
+        ))
+    }
+}
+
+/// No honest operation is refused because of its signature.
+pub(crate) fn i4_no_honest_signature_is_refused(file: &FileAtRest<'_>) -> Checked {
+    use caseload_protocol::messages::Refusal;
+    for group in refused(file)? {
+        if group.why == RefusedWhy::Service(Refusal::Signature) {
+            return Err(Broken::of("I4", format!("file {}: a signature was refused", file.file)));
+        }
+    }
+    Ok(())
+}
+
+/// Every value that was written is at the service, in a conflict, kept as refused, or replaced by somebody who had seen it.
+pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[FileAtRest<'_>]) -> Checked {
+    let mut found: BTreeMap<Name, BTreeSet<Option<String>>> = BTreeMap::new();
+    let mut add = |key: &EntityKey, name: String, value: Option<String>| {
+        found.entry((key.clone(), name)).or_default().insert(value);
+    };
+    for row in rest.rows.values() {
+        let present = values(&row.key, &row.doc);
+        for (key, name) in model.writes.keys().filter(|name| name.0 == row.key) {
+            add(key, name.clone(), present.get(name).cloned());
+        }
+        if matches!(row.key.kind.as_str(), "conflict" | "clinical_conflict") {
+            conflict_values(row, &mut add);
+        }
+    }
+    for file in files {
+        for group in refused(file)? {
+            for op in &group.ops {
+                op_values(op, &mut add);
+            }
+        }
+    }
+    match model.lost(&found).first() {
+        None => Ok(()),
+        Some((name, write)) => Err(Broken::of(
+            "I5",
+            format!("{name:?}: {:?} of file {} is found nowhere", write.value, write.file),
+        )),
+    }
+}
+
+fn conflict_values(row: &Row, add: &mut impl FnMut(&EntityKey, String, Option<String>)) {
+    let about = |member: &str| row.doc.text("about", member).unwrap_or_default().to_owned();
+    let Ok(id) = about("id").parse() else { return };
+    let key = EntityKey {
+        kind: EntityKind::new(about("type")),
+        id,
+    };
+    let unit = about("unit");
+    for side in ["current", "other"] {
+        let Some(value) = row.doc.unit(side).and_then(|side| side.get("value")) else {
+            continue;
+        };
+        if matches!(unit.as_str(), "*" | "signature") {
+            whole_values(&key, value, add);
+        }
+        add(&key, unit.clone(), Some(text(value)));
+    }
+}
+
+/// The values of a whole operation that a conflict keeps.
+fn whole_values(key: &EntityKey, whole: &Value, add: &mut impl FnMut(&EntityKey, String, Option<String>)) {
+    if let Some(units) = whole.get("units").and_then(Value::as_object) {
+        let doc = caseload_domain::Document::new(units.clone());
+        for (name, value) in values(key, &doc) {
+            add(key, name, Some(value));
+        }
+    }
+    for (unit, elements) in whole.get("add").and_then(Value::as_object).into_iter().flatten() {
+        for (element, value) in elements.as_object().into_iter().flatten() {
+            add(key, format!("{unit}/{element}"), Some(text(value)));
+        }
+    }
+}
+
+fn op_values(op: &Op, add: &mut impl FnMut(&EntityKey, String, Option<String>)) {
+    let whole = serde_json::json!({"units": op.units, "add": op.add});
+    whole_values(&op.key, &whole, add);
+}
+
+/// The service's version of every row is the device's, and what is shown is that version.
+pub(crate) fn i6_the_file_holds_what_the_service_holds(rest: &Rest, file: &FileAtRest<'_>) -> Checked {
+    for row in rest.rows.values().filter(|row| file.entitled.contains(&row.scope)) {
+        let (base, shown) = file
+            .store
+            .read(|read| Ok::<_, caseload_store::StorageError>((read.base(&row.key)?, read.get(&row.key)?)))
+            .map_err(failed)?;
+        let (Some(base), Some(shown)) = (base, shown) else {
+            return broken("I6", file, &row.key, "is missing");
+        };
+        if shown.rev != row.rev || base.doc != row.doc || base.deleted != row.deleted {
+            return broken("I6", file, &row.key, "differs from the service's version");
+        }
+        if shown.doc != row.doc || shown.deleted != row.deleted {
+            return broken("I6", file, &row.key, "is shown otherwise than the service holds it");
+        }
+    }
+    Ok(())
+}
+
+/// Of the placed appointments no two take the same therapist, room or client at the same time, except on purpose.
+pub(crate) fn i7_no_unintended_double_booking(rest: &Rest) -> Checked {
+    let placed: Vec<_> = rest
+        .rows
+        .values()
+        .filter(|row| row.key.kind.as_str() == "appointment" && !row.deleted)
+        .filter(|row| appointments::placement(&row.doc) == Placement::Placed && row.doc.unit("override").is_none())
+        .filter_map(|row| Some((row, appointments::occupation(&row.doc)?)))
+        .collect();
+    for (at, (one, occupied)) in placed.iter().enumerate() {
+        for (other, also) in &placed[at + 1..] {
+            if let Some(resource) = occupied.clash_with(also) {
+                return Err(Broken::of(
+                    "I7",
+                    format!("{} and {} both have {resource:?}", one.key.id, other.key.id),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every booked appointment, and everything else that was created, exists at the service or is kept as refused.
+pub(crate) fn i8_whatever_was_created_exists(model: &Model, rest: &Rest, files: &[FileAtRest<'_>]) -> Checked {
+    let mut kept = BTreeSet::new();
+    for file in files {
+        for group in refused(file)? {
+            kept.extend(group.ops.into_iter().map(|op| op.key));
+        }
+    }
+    for key in model.created.keys() {
+        let expected = model
+            .writes
+            .iter()
+            .any(|((of, name), writes)| of == key && name == "salt" && writes.iter().any(|write| write.expected));
+        if expected && !rest.rows.contains_key(key) && !kept.contains(key) {
+            return Err(Broken::of("I8", format!("{key:?} was created and does not exist")));
+        }
+    }
+    Ok(())
+}
+
+/// A file holds nothing outside the scopes of its reader.
+pub(crate) fn i11_a_file_holds_nothing_outside_its_scopes(rest: &Rest, file: &FileAtRest<'_>) -> Checked {
+    for kind in registry::all().map(|entity| entity.kind) {
+        let held = file.store.read(|read| read.list(kind)).map_err(failed)?;
+        for entity in held {
+            if !file.entitled.contains(&entity.scope) && rest.rows.contains_key(&entity.key) {
+                return broken("I11", file, &entity.key, "is outside the scopes of the file");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is unique is unique everywhere: no two clients have one number.
+pub(crate) fn i12_no_two_clients_have_one_number(rest: &Rest) -> Checked {
+    let mut numbers = BTreeSet::new();
+    for row in rest.rows.values().filter(|row| row.key.kind.as_str() == "client") {
+        let number = row.doc.text("number", "value").unwrap_or_default();
+        if number.is_empty() || !numbers.insert(number) {
+            return Err(Broken::of("I12", format!("{} has the number {number:?}", row.key.id)));
+        }
+    }
+    Ok(())
+}
+
+fn refused(file: &FileAtRest<'_>) -> Result<Vec<RefusedGroup>, Broken> {
+    file.store.read(|read| read.refused()).map_err(failed)
+}
+
+fn broken(invariant: &'static str, file: &FileAtRest<'_>, key: &EntityKey, how: &str) -> Checked {
+    Err(Broken::of(invariant, format!("file {}: {key:?} {how}", file.file)))
+}
+
+fn failed(error: caseload_store::StorageError) -> Broken {
+    Broken::of("a file", error.to_string())
+}
