@@ -86,6 +86,7 @@ impl Host {
     }
 
     /// Kills the service: what goes on is what its files hold at this moment.
+    #[cfg(feature = "test-faults")]
     pub(crate) async fn kill(&mut self) -> Result<()> {
         let next = self.next_folder();
         copy_folder(&self.folder, &next)?;

@@ -103,7 +103,7 @@ impl Machine {
     }
 
     pub(crate) fn file(&self, file: usize) -> Option<&LocalFile> {
-        if file % 2 == 0 {
+        if file.is_multiple_of(2) {
             self.office.as_ref()
         } else {
             self.clinical.as_ref()

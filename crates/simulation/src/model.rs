@@ -191,7 +191,10 @@ impl Model {
             if !self.follows(&name, new, old) {
                 return Err(Broken::of(
                     "I5",
-                    format!("{name:?}: {old:?} was replaced by {new:?}, whose writer had not seen it"),
+                    format!(
+                        "{name:?}: {old:?} was replaced by {new:?}, whose writer had not seen it; {:#?}",
+                        self.writes.get(&name)
+                    ),
                 ));
             }
         }

@@ -176,7 +176,7 @@ impl<'t> World<'t> {
             self.now += 500 + self.chance.below(4_000) as i64;
             self.clock.store(self.now, Ordering::SeqCst);
             match self.chance.weighted(&[32, 16, 46, 6]) {
-                0 => self.act().await?,
+                0 => self.act()?,
                 1 => self.start_round().await?,
                 2 => {
                     for _ in 0..=self.chance.below(4) {
@@ -196,7 +196,7 @@ impl<'t> World<'t> {
         Millis(self.now + self.machines[machine].skew)
     }
 
-    async fn act(&mut self) -> Result<(), Ended> {
+    fn act(&mut self) -> Result<(), Ended> {
         let place = self.chance.below(self.machines.len());
         let weights: Vec<usize> = actions::all().map(|action| action.weight).collect();
         let Some(action) = actions::all().nth(self.chance.weighted(&weights)) else {
@@ -390,13 +390,24 @@ impl<'t> World<'t> {
             "/v1/sync/push" => {
                 let request: PushRequest = serde_json::from_slice(sent.body.as_deref().unwrap_or_default())?;
                 let answer: PushResponse = serde_json::from_slice(body)?;
-                let sizes: Vec<usize> = request.groups.iter().map(|group| group.ops.len()).collect();
-                self.say(format!("push of groups {sizes:?}"));
+                let ops = request.groups.iter().flat_map(|group| &group.ops);
+                let keys: BTreeMap<_, _> = ops.map(|op| (op.op_id, op.key.clone())).collect();
+                self.say(format!(
+                    "push of {} groups by {}",
+                    request.groups.len(),
+                    request.replica
+                ));
                 for result in &answer.results {
                     self.tally.count(outcome_name(result.st));
+                    let of = keys.get(&result.op_id).map(|key| format!("{}/{}", key.kind, key.id));
                     let line = format!(
-                        "{} {:?} {:?} rev {} seq {}",
-                        result.op_id, result.st, result.why, result.rev, result.seq
+                        "{} {} {:?} {:?} rev {} seq {}",
+                        result.op_id,
+                        of.unwrap_or_default(),
+                        result.st,
+                        result.why,
+                        result.rev,
+                        result.seq
                     );
                     self.say(line);
                 }
@@ -406,7 +417,15 @@ impl<'t> World<'t> {
                 let answer: PullResponse = serde_json::from_slice(body)?;
                 self.tally.add("fault: scope gained", answer.enter.len() as u64);
                 self.tally.add("fault: scope lost", answer.leave.len() as u64);
-                self.say(format!("pull: {} rows, more {}", answer.rows.len(), answer.more));
+                let rows: Vec<String> = answer
+                    .rows
+                    .iter()
+                    .map(|row| format!("{}/{} rev {} seq {}", row.key.kind, row.key.id, row.rev, row.seq))
+                    .collect();
+                self.say(format!(
+                    "pull up to {}, more {}: {rows:?}",
+                    answer.cursor.seq, answer.more
+                ));
             }
             "/v1/sync/hello" => {
                 let answer: HelloResponse = serde_json::from_slice(body)?;
@@ -423,6 +442,10 @@ impl<'t> World<'t> {
     }
 
     /// A service that died starts again with what its files hold.
+    #[cfg_attr(
+        not(feature = "test-faults"),
+        expect(clippy::unused_async, reason = "without crash points no service dies")
+    )]
     async fn look_after_the_service(&mut self) -> Result<(), Ended> {
         #[cfg(feature = "test-faults")]
         if self.host.fuse.is_blown() {
@@ -732,7 +755,7 @@ impl<'t> World<'t> {
             let care = storage.care_scopes(self.template.cast.practice, person.user).await?;
             for file in machine.files() {
                 if let Some(local) = machine.file(file) {
-                    let entitled = if file % 2 == 0 {
+                    let entitled = if file.is_multiple_of(2) {
                         std::iter::once(Scope::Office).collect()
                     } else {
                         care.iter().copied().map(Scope::Clinical).collect()

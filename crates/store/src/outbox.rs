@@ -446,7 +446,9 @@ impl Store {
             }
             state::put(connection, Name::Epoch, &epoch)?;
             let cursor = state::get::<caseload_protocol::cursor::Cursor>(connection, Name::Cursor)?;
-            touched.extend(release_up_to(connection, cursor.map_or(0, |cursor| cursor.seq))?);
+            if state::get::<bool>(connection, Name::PullUnfinished)?.is_none() {
+                touched.extend(release_up_to(connection, cursor.map_or(0, |cursor| cursor.seq))?);
+            }
             show_again(connection, self.kind(), touched.iter().cloned())?;
             taken.extend(touched);
             answer.changed = taken.into_iter().collect();

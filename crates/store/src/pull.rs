@@ -55,7 +55,7 @@ enum Adopt {
 }
 
 impl Store {
-    /// Takes in one page of a pull and moves the cursor; gives the entities that are different now.
+    /// Takes in the last page of a pull and moves the cursor; gives the entities that are different now.
     ///
     /// # Errors
     /// [`ApplyError`].
@@ -63,6 +63,22 @@ impl Store {
         self.transact(|connection| {
             let mut changed = self.move_to(connection, cursor, page)?;
             changed.dedup();
+            Ok(changed)
+        })
+    }
+
+    /// As [`Self::apply_page`], when more pages follow. What was acknowledged stays shown on top: its row may have been changed again since, and
+    /// then comes with a later page only.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    pub fn apply_part(&self, page: &[WireRow], cursor: &Cursor) -> Result<Vec<EntityKey>, ApplyError> {
+        self.transact(|connection| {
+            let mut changed = self.adopt(connection, page, Adopt::Newer)?;
+            changed.dedup();
+            state::put(connection, Name::PullUnfinished, &true)?;
+            state::put(connection, Name::Cursor, cursor)?;
+            state::put(connection, Name::Epoch, &cursor.epoch)?;
             Ok(changed)
         })
     }
@@ -189,6 +205,7 @@ impl Store {
         let mut changed = changed;
         changed.extend(released.iter().cloned());
         outbox::show_again(connection, self.kind(), released)?;
+        state::remove(connection, Name::PullUnfinished)?;
         state::put(connection, Name::Cursor, cursor)?;
         state::put(connection, Name::Epoch, &cursor.epoch)?;
         Ok(changed)

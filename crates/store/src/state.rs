@@ -40,6 +40,8 @@ pub(crate) enum Name {
     NextMut,
     Scopes,
     SearchForm,
+    /// There while a pull has further pages to come.
+    PullUnfinished,
 }
 
 impl Name {
@@ -53,6 +55,7 @@ impl Name {
             Self::NextMut => "next_mut",
             Self::Scopes => "scopes",
             Self::SearchForm => "search_form",
+            Self::PullUnfinished => "pull_unfinished",
         }
     }
 }

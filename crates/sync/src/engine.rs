@@ -417,7 +417,7 @@ impl Engine {
                 let following = request(Some(answer.cursor.clone()));
                 let (rows, cursor) = (answer.rows, answer.cursor);
                 let (changed, next) = tokio::join!(
-                    self.blocking(move |store| store.apply_page(&rows, &cursor)),
+                    self.blocking(move |store| store.apply_part(&rows, &cursor)),
                     self.session.post("/v1/sync/pull", &following)
                 );
                 round.changed.extend(changed??);
@@ -448,8 +448,16 @@ impl Engine {
                         .extend(self.blocking(move |store| store.set_cursor(&cursor)).await??);
                 }
                 _ => {
-                    let (rows, cursor) = (answer.rows, answer.cursor);
-                    let changed = self.blocking(move |store| store.apply_page(&rows, &cursor)).await??;
+                    let (rows, cursor, more) = (answer.rows, answer.cursor, answer.more);
+                    let changed = self
+                        .blocking(move |store| {
+                            if more {
+                                store.apply_part(&rows, &cursor)
+                            } else {
+                                store.apply_page(&rows, &cursor)
+                            }
+                        })
+                        .await??;
                     round.changed.extend(changed);
                     if !answer.more && start.is_none() {
                         return Ok(());
