@@ -41,28 +41,6 @@ pub(crate) fn simulate(project: &Project, options: &Options) -> Result<()> {
     )
 }
 
-/// A thousand fresh seeds, then the same suite against planted defects, each of which it has to find.
-pub(crate) fn suite(project: &Project) -> Result<()> {
-    simulate(
-        project,
-        &Options {
-            seeds: 1_000,
-            first: None,
-            seed: None,
-        },
-    )?;
-    let arguments = [
-        &["test"][..],
-        &PACKAGE,
-        &["--test", "planted_defects", "--", "--nocapture"],
-    ]
-    .concat();
-    processes::finish(
-        &format!("cargo {}", arguments.join(" ")),
-        &mut project.cargo(&arguments),
-    )
-}
-
 fn run(project: &Project, arguments: &[&str]) -> Result<()> {
     let all = [&["run"][..], &PACKAGE, &["--"], arguments].concat();
     processes::finish(&format!("cargo {}", all.join(" ")), &mut project.cargo(&all))

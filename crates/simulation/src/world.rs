@@ -713,6 +713,10 @@ impl<'t> World<'t> {
                 self.tally.count("outcome: a person is asked");
                 return Err(Ended::Asked);
             }
+            // A file that registered after the copy was made is unknown to the service that was put back: the next greeting mends it.
+            Err(SyncError::Transport(error)) if self.put_back && cycle == 0 => {
+                self.say(format!("{file} fails: {error}"));
+            }
             Err(error) => {
                 return Err(Broken::of(
                     "I14",
