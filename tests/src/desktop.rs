@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use caseload_app::App;
+use caseload_testkit::ports::free_port;
 use serde_json::{Value, json};
 
 use crate::display::Display;
 use crate::processes::{Running, wait_for};
 use crate::programs::{built, installed};
-use crate::service::free_port;
 use crate::webdriver::{Element, PAGE_LEFT, Session, code_of};
 
 /// How long anything may take that the window does by itself. Key derivation in an unoptimised build on a busy machine is slow.

@@ -1,12 +1,12 @@
 //! The practice's service as a process of its own, stopped and started again as a person would.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use caseload_testkit::ports::free_port;
 
 use crate::processes::{Running, wait_for};
 use crate::programs::built;
@@ -138,13 +138,4 @@ impl Service {
             .call()
             .is_ok()
     }
-}
-
-/// A port of the loopback address that nobody listens on now.
-///
-/// # Errors
-/// When there is none.
-pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("read the free port")?.port())
 }

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
 use caseload_testkit::mongod::Mongod;
+use caseload_testkit::ports::free_port;
 use caseload_tests::computer::{Computer, text_at};
 use caseload_tests::programs::built;
 use caseload_tests::relay::{Exchange, Fate, Relay, body_of, send_again};
-use caseload_tests::service::{Service, free_port};
+use caseload_tests::service::Service;
 use serde_json::Value;
 use tempfile::TempDir;
 

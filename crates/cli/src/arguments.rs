@@ -641,7 +641,7 @@ mod tests {
     #[test]
     fn keys_codes_and_reasons_may_begin_with_a_hyphen() {
         assert!(read("verify note.json --root -hFWPRm_WY5imPiC").is_ok(), "base64url");
-        assert!(read("publish http://127.0.0.1:1 --setup-code -x --pin -y").is_ok());
+        assert!(read("publish --address http://127.0.0.1:1 --setup-code -x --pin -y").is_ok());
     }
 
     #[test]

@@ -104,7 +104,7 @@ mod tests {
         connection
             .execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1);")
             .unwrap();
-        fuse.arm(3);
+        fuse.arm(0);
         let failed =
             connection.execute_batch("BEGIN; INSERT INTO t VALUES (2); INSERT INTO t SELECT a FROM t; COMMIT;");
         assert!(failed.is_err() && fuse.is_blown());

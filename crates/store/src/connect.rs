@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use caseload_vault::DatabaseKey;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use zeroize::Zeroizing;
 
 /// Statements kept prepared on each connection.
@@ -82,7 +82,23 @@ fn immutable_uri(path: &Path) -> PathBuf {
     uri.into()
 }
 
+/// How often a connection is made anew when SQLCipher could not take a key that is right in form.
+const KEYING_ATTEMPTS: usize = 4;
+
+/// A connection with its key. SQLCipher's own preparations for a key fail once in a long while when other threads open files at the same
+/// moment, before it has looked at the file; a new connection then works.
 fn keyed(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let mut made = keyed_once(path, key, flags);
+    for _ in 1..KEYING_ATTEMPTS {
+        match &made {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => made = keyed_once(path, key, flags),
+            _ => break,
+        }
+    }
+    made
+}
+
+fn keyed_once(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> rusqlite::Result<Connection> {
     #[cfg_attr(not(feature = "test-faults"), expect(unused_mut, reason = "crash points change it"))]
     let mut connection = Connection::open_with_flags(path, flags)?;
     #[cfg(feature = "test-faults")]

@@ -7,7 +7,6 @@
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 
+use crate::ports::free_port;
 use crate::security::{PASSWORD, Security};
 
 pub(crate) const REPLICA_SET: &str = "caseload";
@@ -105,8 +105,7 @@ impl Mongod {
             .context("make a folder")?
             .keep();
         std::fs::create_dir(folder.join("data")).context("make a folder")?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-        let port = listener.local_addr().context("find a free port")?.port();
+        let port = free_port()?;
         Ok(Self {
             program,
             folder,
