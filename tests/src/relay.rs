@@ -95,7 +95,12 @@ fn relay(device: TcpStream, service: SocketAddr, decide: &(dyn Fn(&Exchange) -> 
     let mut device = device;
     while let Some(request) = read_message(&mut requests)? {
         service.write_all(&request)?;
-        let response = read_message(&mut answers)?.context("the service ended the connection")?;
+        let answer = if request.starts_with(b"HEAD ") {
+            read_head(&mut answers)?.map(|(head, _)| head)
+        } else {
+            read_message(&mut answers)?
+        };
+        let response = answer.context("the service ended the connection")?;
         let head = String::from_utf8_lossy(&request[..request.len().min(1024)]).into_owned();
         let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
         let exchange = Exchange {
@@ -113,6 +118,17 @@ fn relay(device: TcpStream, service: SocketAddr, decide: &(dyn Fn(&Exchange) -> 
 
 /// One message with a length in its head; `None` where the connection ends.
 pub(crate) fn read_message(from: &mut BufReader<TcpStream>) -> Result<Option<Vec<u8>>> {
+    let Some((mut message, length)) = read_head(from)? else {
+        return Ok(None);
+    };
+    let start = message.len();
+    message.resize(start + length, 0);
+    from.read_exact(&mut message[start..])?;
+    Ok(Some(message))
+}
+
+/// The head of a message, and how long its body is said to be; the answer to a HEAD has none all the same.
+fn read_head(from: &mut BufReader<TcpStream>) -> Result<Option<(Vec<u8>, usize)>> {
     let mut message = Vec::new();
     let mut length = 0;
     loop {
@@ -126,11 +142,7 @@ pub(crate) fn read_message(from: &mut BufReader<TcpStream>) -> Result<Option<Vec
             length = value.trim().parse().context("read a length")?;
         }
         if line == "\r\n" {
-            break;
+            return Ok(Some((message, length)));
         }
     }
-    let start = message.len();
-    message.resize(start + length, 0);
-    from.read_exact(&mut message[start..])?;
-    Ok(Some(message))
 }

@@ -15,6 +15,7 @@
 
 mod calendar;
 mod clients;
+mod documents;
 mod error;
 mod notes;
 mod practice;
@@ -24,6 +25,7 @@ mod sync;
 
 pub use calendar::*;
 pub use clients::*;
+pub use documents::*;
 pub use error::*;
 pub use notes::*;
 pub use practice::*;

@@ -281,6 +281,8 @@ const fn wire(code: WireErrorCode) -> ErrorCode {
         | WireErrorCode::CursorTooOld
         | WireErrorCode::EpochChanged
         | WireErrorCode::HistoryDiverged
+        | WireErrorCode::WrongOffset
+        | WireErrorCode::WrongHash
         | WireErrorCode::Internal => ErrorCode::ServiceFailed,
     }
 }
@@ -289,6 +291,7 @@ const fn sync(error: &SyncError) -> (ErrorCode, bool) {
     match error {
         SyncError::Transport(error) => transport(error),
         SyncError::Storage(error) => storage(error),
+        SyncError::File(_) => (ErrorCode::DiskError, false),
         SyncError::Apply(_) | SyncError::CannotRecover => (ErrorCode::ServiceFailed, false),
         SyncError::UpgradeRequired => (ErrorCode::UpgradeRequired, false),
         SyncError::Revoked => (ErrorCode::DeviceRevoked, false),

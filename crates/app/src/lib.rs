@@ -25,6 +25,7 @@ mod clients;
 mod commands;
 mod conflicts;
 mod demo;
+mod documents;
 pub mod dto;
 mod enrolment;
 mod env;

@@ -256,6 +256,12 @@ fn enter(core: &Arc<Core>, vault: Vault<Unlocked>, how: &'static str) -> Result<
         &[],
     )?;
     login.run_intents(core.now())?;
+    for store in [Some(&login.office), login.clinical.as_ref()].into_iter().flatten() {
+        // What a crash left beside the files takes room and nothing else.
+        if let Err(error) = store.sweep_files() {
+            Fault::from(error).told("sweep_files");
+        }
+    }
     if login
         .office
         .setting(setting::RECOVERY_PENDING)?

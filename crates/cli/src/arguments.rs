@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Prescriptions.
     #[command(subcommand)]
     Prescriptions(Prescriptions),
+    /// Documents: files that belong to a client.
+    #[command(subcommand)]
+    Documents(Documents),
     /// Values that two people changed at once.
     #[command(subcommand)]
     Conflicts(Conflicts),
@@ -474,6 +477,46 @@ pub(crate) enum Prescriptions {
     List {
         /// Id or number of the client.
         client: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Documents {
+    /// Add a file; it is encrypted on this computer and shared by the next `sync`.
+    Add {
+        /// Id or number of the client.
+        client: String,
+        /// The file.
+        file: PathBuf,
+        /// For those alone who treat the client.
+        #[arg(long)]
+        clinical: bool,
+        /// What it is called; without it, the file's name.
+        #[arg(long)]
+        title: Option<String>,
+        /// consent, referral, report, questionnaire, correspondence, identification or other.
+        #[arg(long)]
+        category: Option<String>,
+    },
+    /// List a client's.
+    List {
+        /// Id or number of the client.
+        client: String,
+    },
+    /// Write one to a new file; it is fetched first where it is not here.
+    Save {
+        /// Its id.
+        id: String,
+        /// Where to.
+        file: PathBuf,
+    },
+    /// Void one; its file stays.
+    Void {
+        /// Its id.
+        id: String,
+        /// Why.
+        #[arg(allow_hyphen_values = true)]
+        reason: String,
     },
 }
 

@@ -4,6 +4,7 @@
 //! questions to standard error. The exit code is 0, 1 for a refusal (its code is printed), 2 for wrong arguments.
 
 mod arguments;
+mod documents;
 mod mongodb;
 mod output;
 mod passphrase;
@@ -122,6 +123,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Appointments(command) => schedule::appointments(&context, command).await,
         Command::Notes(command) => records::notes(&context, command).await,
         Command::Prescriptions(command) => records::prescriptions(&context, command).await,
+        Command::Documents(command) => documents::documents(&context, command).await,
         Command::Conflicts(command) => settle::conflicts(&context, command).await,
         Command::Clashes(command) => settle::clashes(&context, command).await,
         Command::Sync => settle::sync(&context).await,

@@ -71,6 +71,8 @@ id!(/// One change, the same for ever and everywhere.
     OpId);
 id!(/// One atomic group of changes: what a person did in one go.
     GroupId);
+id!(/// One encrypted file. Random, so that it says nothing about the file, and never used for another one.
+    BlobId);
 
 impl EntityId {
     /// The id that every device derives for the same `parts`: UUID v5 over them, joined by a line feed.

@@ -19,5 +19,7 @@ pub mod search;
 pub mod time;
 
 pub use document::{Document, FieldProblem, Problem};
-pub use ids::{ClientId, DeviceId, EntityId, EntityKey, EntityKind, GroupId, OpId, PracticeId, ReplicaId, UserId};
+pub use ids::{
+    BlobId, ClientId, DeviceId, EntityId, EntityKey, EntityKind, GroupId, OpId, PracticeId, ReplicaId, UserId,
+};
 pub use scope::{Role, Scope};

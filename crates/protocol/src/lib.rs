@@ -1,10 +1,11 @@
 //! The sync protocol: its messages, and the pure functions that both ends share.
 //!
-//! [`messages`] is the wire, [`row`] what the service holds, [`decide`] the one place where merging, conflicts and clashes are decided, used by
+//! [`messages`], [`auth`] and [`blobs`] are the wire, [`row`] what the service holds, [`decide`] the one place where merging, conflicts and clashes are decided, used by
 //! both storages and the simulator; [`rebase`] replays waiting changes on a device; [`checksum`] proves that two ends are equal. Nothing
 //! here does I/O or reads a clock, and no decision uses wall time.
 
 pub mod auth;
+pub mod blobs;
 mod bookings;
 pub mod checksum;
 pub mod cursor;

@@ -213,6 +213,12 @@ pub struct Limits {
     pub syncs_per_minute: u32,
     /// The longest wait, in milliseconds.
     pub wait_ms: u64,
+    /// Bytes of a blob's ciphertext in one request; 0 for a service that takes no blobs.
+    #[serde(default)]
+    pub blob_chunk: u64,
+    /// Bytes of a blob's ciphertext; 0 for a service that takes no blobs.
+    #[serde(default)]
+    pub blob_max: u64,
 }
 
 impl Default for Limits {
@@ -226,6 +232,8 @@ impl Default for Limits {
             pull_bytes: 4 << 20,
             syncs_per_minute: 600,
             wait_ms: 75_000,
+            blob_chunk: 4 << 20,
+            blob_max: 100 << 20,
         }
     }
 }
@@ -573,6 +581,10 @@ pub enum WireErrorCode {
     EpochChanged,
     /// The cursor's history is not the service's.
     HistoryDiverged,
+    /// The bytes do not go on where the blob ends: ask for its status and send from there.
+    WrongOffset,
+    /// What was received of the blob is not what the document names; it is to be sent anew.
+    WrongHash,
     /// Too many requests.
     Busy,
     /// The storage cannot be reached; nothing was changed.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use caseload_domain::{Document, EntityKey, ReplicaId, Scope, appointments};
+use caseload_domain::{BlobId, Document, EntityKey, ReplicaId, Scope, appointments};
 use serde::{Deserialize, Serialize};
 
+use crate::blobs;
 use crate::checksum::{self, Leaf};
 use crate::messages::WireRow;
 
@@ -50,10 +51,16 @@ impl Row {
     }
 
     /// The keys under which a storage finds this row again besides its id: an occupying appointment under each resource and day, an
-    /// unsettled clash under both of its appointments ([`clash_slot`]); empty for everything else.
+    /// unsettled clash under both of its appointments ([`clash_slot`]), a document, void or not, under its blob ([`blob_slot`]); empty for
+    /// everything else.
     #[must_use]
     pub fn slots(&self) -> Vec<String> {
         match self.key.kind.as_str() {
+            // A void document keeps its file.
+            "document" | "clinical_document" => blobs::reference(&self.doc)
+                .map(|reference| blob_slot(reference.blob))
+                .into_iter()
+                .collect(),
             _ if self.deleted => Vec::new(),
             "appointment" => appointments::occupation(&self.doc).map_or_else(Vec::new, |occupation| occupation.slots()),
             "clash" if self.doc.text("state", "state") != Some("settled") => ["placed", "contested"]
@@ -80,6 +87,12 @@ impl Row {
             doc: self.doc.clone(),
         }
     }
+}
+
+/// The slot under which the documents that name a blob are found.
+#[must_use]
+pub fn blob_slot(blob: BlobId) -> String {
+    format!("b:{blob}")
 }
 
 /// The slot under which the unsettled clashes of an appointment are found.

@@ -59,7 +59,7 @@ fn hello_is_frozen_because_it_is_how_old_and_new_programs_find_out_about_each_ot
         r#"{{"proto":1,"app":"0.1.0","schema":{{"client":1}},"practice":"{ID}","device":"{ID}","replica":"{ID}","last_op":{{"mut":4,"op_id":"{ID}"}},"next_mut":5,"cursor":"{CURSOR}","time_ms":6}}"#
     ));
     golden::<m::HelloResponse>(&format!(
-        r#"{{"action":"reregister","epoch":"e1","head_seq":9,"gc_floor":0,"last_op":{{"mut":4,"op_id":"{ID}"}},"server_time_ms":6,"min_writer":1,"limits":{{"push_ops":500,"push_bytes":4194304,"push_bytes_raw":16777216,"doc_bytes":262144,"pull_rows":1000,"pull_bytes":4194304,"syncs_per_minute":600,"wait_ms":75000}},"features":[]}}"#
+        r#"{{"action":"reregister","epoch":"e1","head_seq":9,"gc_floor":0,"last_op":{{"mut":4,"op_id":"{ID}"}},"server_time_ms":6,"min_writer":1,"limits":{{"push_ops":500,"push_bytes":4194304,"push_bytes_raw":16777216,"doc_bytes":262144,"pull_rows":1000,"pull_bytes":4194304,"syncs_per_minute":600,"wait_ms":75000,"blob_chunk":4194304,"blob_max":104857600}},"features":[]}}"#
     ));
 }
 
@@ -151,8 +151,228 @@ fn sign_in_and_enrolment_are_frozen() {
     assert_eq!(register.kind, ReplicaKind::Clinical);
 }
 
+/// Golden bytes by message: each text reads as that type and is written back as the same bytes. [`every_message_has_golden_bytes`] fails for
+/// a type of the wire that is not in this list.
+macro_rules! golden_messages {
+    ($($module:ident::$name:ident: [$($bytes:expr),+ $(,)?]),+ $(,)?) => {
+        const LISTED: &[&str] = &[$(stringify!($name)),+];
+
+        #[test]
+        fn the_bytes_of_every_message_are_frozen_because_devices_of_any_age_send_and_expect_them() {
+            $($(
+                let bytes: String = filled($bytes);
+                let value: caseload_protocol::$module::$name = serde_json::from_str(&bytes)
+                    .unwrap_or_else(|error| panic!("{}: {error}: {bytes}", stringify!($name)));
+                assert_eq!(serde_json::to_string(&value).unwrap(), bytes, "{}", stringify!($name));
+            )+)+
+        }
+    };
+}
+
+/// `ID`, `CURSOR`, `OP`, `GROUP`, `ROW` and `SUM` stand for their bytes.
+fn filled(text: &str) -> String {
+    text.replace("GROUP", &group())
+        .replace("OP", &op())
+        .replace("ROW", &row())
+        .replace("CURSOR", CURSOR)
+        .replace("SUM", &"0".repeat(64))
+        .replace("ID", ID)
+}
+
+golden_messages! {
+    messages::OpKind: [
+        r#""create""#, r#""patch""#, r#""void""#, r#""restore""#, r#""settle""#, r#""override""#, r#""place""#,
+    ],
+    messages::Op: [
+        "OP",
+        r#"{"op_id":"ID","t":"client_chart","id":"ID","kind":"patch","base_rev":3,"sv":1,"add":{"allergies":{"a":{"substance":"x"}}},"remove":{"allergies":["b"]},"reason":"r","client_ts":5}"#,
+    ],
+    messages::Group: ["GROUP"],
+    messages::LastOp: [r#"{"mut":4,"op_id":"ID"}"#],
+    messages::HelloRequest: [
+        r#"{"proto":1,"app":"0.1.0","schema":{"client":1},"practice":"ID","device":"ID","replica":"ID","last_op":{"mut":4,"op_id":"ID"},"next_mut":5,"cursor":"CURSOR","time_ms":6}"#,
+        r#"{"proto":1,"app":"0.1.0","schema":{},"practice":"ID","device":"ID","replica":"ID","last_op":null,"next_mut":1,"cursor":null,"time_ms":6}"#,
+    ],
+    messages::HelloAction: [r#""ok""#, r#""reregister""#, r#""resync""#, r#""upgrade""#, r#""revoked""#],
+    messages::HelloResponse: [
+        r#"{"action":"ok","epoch":"e1","head_seq":9,"gc_floor":0,"last_op":null,"server_time_ms":6,"min_writer":1,"limits":{"push_ops":500,"push_bytes":4194304,"push_bytes_raw":16777216,"doc_bytes":262144,"pull_rows":1000,"pull_bytes":4194304,"syncs_per_minute":600,"wait_ms":75000,"blob_chunk":4194304,"blob_max":104857600},"features":["zstd"]}"#,
+    ],
+    messages::Limits: [
+        r#"{"push_ops":500,"push_bytes":4194304,"push_bytes_raw":16777216,"doc_bytes":262144,"pull_rows":1000,"pull_bytes":4194304,"syncs_per_minute":600,"wait_ms":75000,"blob_chunk":4194304,"blob_max":104857600}"#,
+    ],
+    messages::PushRequest: [
+        r#"{"practice":"ID","replica":"ID","epoch":"e1","groups":[GROUP]}"#,
+        r#"{"practice":"ID","replica":"ID","epoch":null,"groups":[]}"#,
+    ],
+    messages::Outcome: [
+        r#""applied""#, r#""merged""#, r#""duplicate""#, r#""conflict""#, r#""clash""#, r#""rejected""#, r#""upgrade""#,
+    ],
+    messages::Refusal: [
+        r#""invalid""#, r#""forbidden""#, r#""exists""#, r#""missing""#, r#""immutable""#, r#""integrity""#,
+        r#""service_unit""#, r#""not_allowed_now""#, r#""reason_required""#, r#""not_free""#, r#""too_large""#,
+        r#""unknown_kind""#, r#""group""#, r#""signature""#,
+    ],
+    messages::OpResult: [
+        r#"{"mut":7,"op_id":"ID","st":"conflict","rev":3,"seq":9,"opened":["ID"]}"#,
+        r#"{"mut":8,"op_id":"ID","st":"rejected","rev":0,"seq":0,"why":"invalid","fields":[{"path":"when.end","problem":"end_not_after_start"}]}"#,
+    ],
+    messages::PushResponse: [
+        r#"{"results":[{"mut":7,"op_id":"ID","st":"applied","rev":3,"seq":9}],"epoch":"e1","head_seq":9}"#,
+    ],
+    messages::PullRequest: [
+        r#"{"practice":"ID","replica":"ID","cursor":null,"have":["office","clinical:ID"],"max_rows":10}"#,
+    ],
+    messages::WireRow: [
+        "ROW",
+        r#"{"t":"client","id":"ID","rev":2,"seq":9,"del":true,"sv":2,"min_writer":2,"scope":"clinical:ID","u":{},"doc":{}}"#,
+    ],
+    messages::PullResponse: [
+        r#"{"rows":[ROW],"cursor":"CURSOR","more":false,"head_seq":9,"acked":{"mut":4,"op_id":"ID"},"enter":["clinical:ID"],"leave":["private:ID"],"gc_floor":0}"#,
+        r#"{"rows":[],"cursor":"CURSOR","more":true,"head_seq":9,"acked":null,"gc_floor":0}"#,
+    ],
+    messages::SnapshotRequest: [
+        r#"{"practice":"ID","replica":"ID","scope":"office","after":{"t":"client","id":"ID"},"max_rows":10}"#,
+    ],
+    messages::SnapshotResponse: [
+        r#"{"rows":[ROW],"after":null,"cursor":"CURSOR"}"#,
+        r#"{"rows":[],"after":{"t":"client","id":"ID"},"cursor":"CURSOR"}"#,
+    ],
+    messages::CheckRequest: [
+        r#"{"practice":"ID","replica":"ID","scopes":["office"],"bucket":{"t":"client","bucket":3}}"#,
+        r#"{"practice":"ID","replica":"ID","scopes":["office"]}"#,
+    ],
+    messages::BucketName: [r#"{"t":"client","bucket":3}"#],
+    messages::BucketSum: [r#"{"t":"client","bucket":3,"n":1,"s":"SUM"}"#],
+    messages::ManifestEntry: [r#"{"id":"ID","rev":2,"leaf":"SUM"}"#],
+    messages::CheckResponse: [
+        r#"{"seq":9,"sums":[{"t":"client","bucket":3,"n":1,"s":"SUM"}],"manifest":[{"id":"ID","rev":2,"leaf":"SUM"}]}"#,
+        r#"{"seq":9}"#,
+    ],
+    messages::FetchRequest: [r#"{"practice":"ID","replica":"ID","keys":[{"t":"client","id":"ID"}]}"#],
+    messages::FetchResponse: [r#"{"rows":[ROW]}"#],
+    messages::WaitResponse: [r#"{"head_seq":9}"#],
+    messages::ErrorBody: [r#"{"error":{"code":"storage_unavailable","request_id":"r","retry_after_ms":100}}"#],
+    messages::WireError: [r#"{"code":"malformed","request_id":"r"}"#],
+    messages::WireErrorCode: [
+        r#""malformed""#, r#""too_large""#, r#""unsupported_encoding""#, r#""upgrade_required""#, r#""auth_expired""#,
+        r#""auth_failed""#, r#""forbidden""#, r#""device_revoked""#, r#""foreign_practice""#, r#""already_claimed""#,
+        r#""code_unknown""#, r#""code_expired""#, r#""chain_invalid""#, r#""not_found""#, r#""mutation_gap""#,
+        r#""device_forked""#, r#""cursor_too_old""#, r#""epoch_changed""#, r#""history_diverged""#, r#""wrong_offset""#,
+        r#""wrong_hash""#, r#""busy""#, r#""storage_unavailable""#, r#""internal""#,
+    ],
+    blobs::BlobStatus: [r#"{"received":4194304,"committed":false}"#],
+    blobs::CommitBlob: [r#"{"size":10485760,"sha256":"SUM"}"#],
+    auth::ClaimRequest: [
+        r#"{"setup_code":"s","practice":"ID","practice_name":"P","root_key":"k","chain":{"user":{}},"device_name":"d"}"#,
+    ],
+    auth::ChallengeRequest: [r#"{"practice":"ID","device":"ID"}"#],
+    auth::ChallengeResponse: [r#"{"nonce":"n"}"#],
+    auth::SessionRequest: [
+        r#"{"practice":"ID","device":"ID","user":"ID","nonce":"n","device_sig":"ZA","user_sig":"dQ"}"#,
+    ],
+    auth::RefreshRequest: [r#"{"refresh":"r"}"#],
+    auth::SessionResponse: [r#"{"access":"a","refresh":"r","expires_ms":6,"server_time_ms":5}"#],
+    auth::MintRequest: [
+        r#"{"id":"i","authorisation":{},"admin_certificate":null,"sealed_bundle":"Yg","user_name":"Robin","expires_ms":6}"#,
+    ],
+    auth::OpenEnrolmentRequest: [r#"{"practice":"ID","id":"i"}"#],
+    auth::OpenEnrolmentResponse: [
+        r#"{"practice_name":"P","root_key":"k","authorisation":{},"admin_certificate":null,"sealed_bundle":null,"user":"ID","user_name":"Robin","role":"therapist","admin":true}"#,
+    ],
+    auth::RedeemRequest: [r#"{"practice":"ID","id":"i","chain":{},"device_name":"d"}"#],
+    auth::Done: ["{}"],
+    auth::ReplicaKind: [r#""office""#, r#""clinical""#],
+    auth::RegisterReplicaRequest: [
+        r#"{"replica":"ID","kind":"clinical","replaces":"ID"}"#,
+        r#"{"replica":"ID","kind":"office","replaces":null}"#,
+    ],
+    auth::RegisterReplicaResponse: [r#"{"number":3}"#],
+}
+
+/// The modules whose public types are on the wire.
+const WIRE: [&str; 3] = [
+    include_str!("../src/messages.rs"),
+    include_str!("../src/auth.rs"),
+    include_str!("../src/blobs.rs"),
+];
+
+/// Public types of the wire modules that are made by serde: their names, and for enums their variants.
+fn declared() -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for source in WIRE {
+        let mut serialised = false;
+        let mut lines = source.lines();
+        while let Some(line) = lines.next() {
+            if line.starts_with("#[derive(") {
+                serialised = line.contains("Serialize");
+            }
+            let name = ["pub struct ", "pub enum "]
+                .iter()
+                .find_map(|start| line.strip_prefix(start));
+            let Some(name) = name else { continue };
+            let name: String = name.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let variants = if line.starts_with("pub enum ") {
+                let body = lines.by_ref().take_while(|line| *line != "}");
+                body.filter(|line| line.starts_with("    ") && line.trim_start().starts_with(char::is_uppercase))
+                    .count()
+            } else {
+                1
+            };
+            if std::mem::take(&mut serialised) {
+                found.push((name, variants));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_message_has_golden_bytes() {
+    let declared = declared();
+    assert!(declared.len() > 40, "the sources are read: {}", declared.len());
+    for (name, _) in &declared {
+        assert!(
+            LISTED.contains(&name.as_str()),
+            "{name} is on the wire and has no golden bytes"
+        );
+    }
+    assert_eq!(LISTED.len(), declared.len(), "each type is listed once");
+}
+
+#[test]
+fn every_word_of_the_wire_has_golden_bytes() {
+    let own = include_str!("golden.rs");
+    for (name, variants) in declared().into_iter().filter(|(_, variants)| *variants > 1) {
+        let listed = own.split_once(&format!("::{name}: [")).unwrap().1;
+        let words = listed.split_once("],").unwrap().0.matches("r#\"\"").count();
+        assert_eq!(words, variants, "{name} has {variants} words");
+    }
+}
+
+#[test]
+fn the_leaves_of_every_entity_are_frozen_because_both_ends_sum_them_for_themselves() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/golden");
+    let leaves = std::fs::read_to_string(format!("{folder}/leaves.txt")).unwrap();
+    let key_id: caseload_domain::EntityId = "01900000-0000-7000-8000-000000000001".parse().unwrap();
+    for entity in caseload_domain::registry::all() {
+        let bytes = std::fs::read(format!("{folder}/{}.json", entity.kind)).unwrap();
+        let document = caseload_domain::Document::parse(&bytes).unwrap();
+        let key = caseload_domain::EntityKey::new(entity.kind, key_id);
+        let leaf = caseload_protocol::checksum::leaf(&key, 3, false, &document).unwrap();
+        let line = format!("{}  {}\n", caseload_protocol::checksum::hex(&leaf), entity.kind);
+        assert!(leaves.contains(&line), "leaves.txt must hold: {line}");
+    }
+}
+
 #[test]
 fn members_that_a_reader_does_not_know_do_not_stop_it() {
     let with_more = group().replacen('{', r#"{"future":[1],"#, 1);
     assert!(serde_json::from_str::<m::Group>(&with_more).is_ok());
+}
+
+#[test]
+fn limits_of_a_service_that_takes_no_blobs_are_understood() {
+    let older = r#"{"push_ops":1,"push_bytes":1,"push_bytes_raw":1,"doc_bytes":1,"pull_rows":1,"pull_bytes":1,"syncs_per_minute":1,"wait_ms":1}"#;
+    let limits: m::Limits = serde_json::from_str(older).unwrap();
+    assert_eq!((limits.blob_chunk, limits.blob_max), (0, 0));
 }

@@ -99,6 +99,9 @@ pub(crate) fn accepts_zstd(headers: &HeaderMap) -> bool {
 
 /// `response` with its body compressed, when that is worth it.
 pub(crate) async fn compress(response: Response) -> Result<Response, ApiError> {
+    if is_octets(response.headers()) {
+        return Ok(response);
+    }
     let (mut parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX)
         .await
@@ -116,6 +119,13 @@ pub(crate) async fn compress(response: Response) -> Result<Response, ApiError> {
     Ok(Response::from_parts(parts, Body::from(packed)))
 }
 
+/// Whether the body is a ciphertext, which does not become smaller.
+fn is_octets(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/octet-stream")
+}
+
 fn is_compressed(headers: &HeaderMap) -> Result<bool, ApiError> {
     match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity") => Ok(false),
@@ -126,7 +136,7 @@ fn is_compressed(headers: &HeaderMap) -> Result<bool, ApiError> {
 
 /// Reads a body of at most `limit` bytes. What comes beyond is read and thrown away up to four times the limit, because a caller that is
 /// still writing does not read the refusal.
-async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut size = 0_usize;

@@ -34,6 +34,13 @@ impl ApiError {
         refusal
     }
 
+    /// The range that was asked for lies beyond the end.
+    pub(crate) const fn beyond_the_end() -> Self {
+        let mut refusal = Self::new(WireErrorCode::Malformed);
+        refusal.status = StatusCode::RANGE_NOT_SATISFIABLE;
+        refusal
+    }
+
     /// The service itself has too much to do.
     pub(crate) const fn overloaded() -> Self {
         let mut refusal = Self::too_many(1_000);
@@ -113,9 +120,11 @@ const fn status_of(code: WireErrorCode) -> StatusCode {
         | WireErrorCode::ForeignPractice
         | WireErrorCode::ChainInvalid => StatusCode::FORBIDDEN,
         WireErrorCode::CodeUnknown | WireErrorCode::NotFound => StatusCode::NOT_FOUND,
-        WireErrorCode::AlreadyClaimed | WireErrorCode::MutationGap | WireErrorCode::DeviceForked => {
-            StatusCode::CONFLICT
-        }
+        WireErrorCode::AlreadyClaimed
+        | WireErrorCode::MutationGap
+        | WireErrorCode::DeviceForked
+        | WireErrorCode::WrongOffset
+        | WireErrorCode::WrongHash => StatusCode::CONFLICT,
         WireErrorCode::CodeExpired
         | WireErrorCode::CursorTooOld
         | WireErrorCode::EpochChanged

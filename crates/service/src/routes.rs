@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, head, post, put};
 use axum::{Extension, Router};
 use caseload_protocol::auth::Done;
 use caseload_protocol::messages::{Limits, WireErrorCode};
@@ -15,9 +15,12 @@ use crate::{auth, layers, metrics, sync};
 /// Answered after up to 55 seconds: it has its own limit of concurrency and of time.
 pub(crate) const WAIT: &str = "/v1/sync/wait";
 
+/// The ciphertext of a file, under three methods.
+const BLOB: &str = "/v1/blobs/{id}";
+
 type Route = (&'static str, &'static str, MethodRouter<Shared>);
 
-fn table() -> [Route; 17] {
+fn table() -> [Route; 21] {
     let sync = || Extension(BodyLimits::SYNC);
     [
         ("POST", "/v1/auth/claim", post(auth::claim)),
@@ -39,6 +42,10 @@ fn table() -> [Route; 17] {
         ("POST", "/v1/sync/check", post(sync::check).layer(sync())),
         ("POST", "/v1/sync/fetch", post(sync::fetch).layer(sync())),
         ("GET", WAIT, get(sync::wait)),
+        ("HEAD", BLOB, head(sync::blobs::status)),
+        ("PUT", BLOB, put(sync::blobs::put)),
+        ("GET", BLOB, get(sync::blobs::get)),
+        ("POST", "/v1/blobs/{id}/commit", post(sync::blobs::commit)),
         ("GET", "/healthz", get(healthz)),
         ("GET", "/metrics", get(metrics::metrics)),
     ]
@@ -51,7 +58,15 @@ pub fn names() -> Vec<(&'static str, &'static str)> {
 }
 
 pub(crate) fn router(app: &Shared) -> Router {
-    let routes = table().into_iter().fold(Router::new(), |router, (_, path, handler)| {
+    // Methods of one path become one handler, because a path has one answer for all other methods.
+    let mut paths: Vec<(&str, MethodRouter<Shared>)> = Vec::new();
+    for (_, path, handler) in table() {
+        match paths.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, known)) => *known = std::mem::take(known).merge(handler),
+            None => paths.push((path, handler)),
+        }
+    }
+    let routes = paths.into_iter().fold(Router::new(), |router, (path, handler)| {
         router.route(path, handler.fallback(not_found))
     });
     routes

@@ -9,6 +9,7 @@
 //! | [`open`], [`lock`], [`identity`] | files: made, checked, opened by one process |
 //! | [`mod@write`], [`intents`], [`audit`] | the door, what one action does in two files, the chain of who did what |
 //! | [`read`], [`appointments`], [`clients`], [`notes`], [`practice`] | queries, one file per concept |
+//! | [`files`] | the encrypted files that documents name, and which of them wait to be moved |
 //! | [`outbox`], [`refused`], [`pull`], [`check`], [`state`] | the device's half of sharing: what waits, what came, whether both are equal |
 //!
 //! What this crate deliberately does not do: it talks to no network, reads no clock and knows no passphrase.
@@ -20,7 +21,9 @@ pub mod clients;
 mod connect;
 pub mod entropy;
 pub mod error;
+pub mod files;
 mod fold;
+mod folder;
 pub mod identity;
 pub mod intents;
 pub mod lock;
@@ -45,6 +48,7 @@ pub use audit::{Action, AuditReport};
 pub use clients::ClientHits;
 pub use entropy::Entropy;
 pub use error::StorageError;
+pub use files::{FileError, FileState, NewFile};
 pub use identity::{FileKind, Identity};
 pub use intents::{Executed, Intent, Step, run_intents};
 pub use lock::{LockError, ProfileLock};

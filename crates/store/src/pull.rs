@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use thiserror::Error;
 
 use crate::error::StorageError;
+use crate::files;
 use crate::outbox;
 use crate::rows::{self, Mirror};
 use crate::state::{self, Name};
@@ -91,6 +92,7 @@ impl Store {
     pub fn begin_resync(&self) -> Result<(), StorageError> {
         self.transact(|connection| {
             outbox::send_unpulled_again(connection)?;
+            files::share_again(connection)?;
             state::remove(connection, Name::Epoch)?;
             state::remove(connection, Name::Cursor)
         })

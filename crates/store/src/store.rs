@@ -1,6 +1,6 @@
 //! One open file: its writer, its readers, and the doors through which everything goes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -191,6 +191,14 @@ impl Store {
                 Err(error)
             }
         }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) const fn entropy(&self) -> &Entropy {
+        &self.entropy
     }
 
     /// A transaction of the store's own.

@@ -4,7 +4,7 @@
 //! service decides, the store replays. The outbox survives every recovery path.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, ReplicaId, Scope, registry};
@@ -16,7 +16,7 @@ use caseload_protocol::messages::{
     LastOp, Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse,
     WireErrorCode,
 };
-use caseload_store::{ApplyError, FileKind, Removal, StorageError, Store};
+use caseload_store::{ApplyError, FileError, FileKind, Removal, StorageError, Store};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -35,6 +35,9 @@ pub enum SyncError {
     /// The local file failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A file could not be read or written.
+    #[error("a file could not be moved")]
+    File(#[source] FileError),
     /// What the service sent could not be taken in.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -99,6 +102,10 @@ pub struct Engine {
     new_replica: fn() -> ReplicaId,
     /// What hello said; asked again after every refusal. Also keeps rounds of one file apart.
     greeted: Mutex<Option<Limits>>,
+    /// Kept apart from what hello said, so that moving files does not wait for a round.
+    limits: std::sync::Mutex<Limits>,
+    /// Keeps the moves of files apart.
+    pub(crate) files: Mutex<()>,
 }
 
 impl Engine {
@@ -112,6 +119,8 @@ impl Engine {
             app: app.to_owned(),
             new_replica,
             greeted: Mutex::new(None),
+            limits: std::sync::Mutex::default(),
+            files: Mutex::new(()),
         }
     }
 
@@ -126,7 +135,10 @@ impl Engine {
             let limits = match greeted.clone() {
                 Some(limits) => limits,
                 None => match self.hello(now, &mut round).await? {
-                    Some(limits) => greeted.insert(limits).clone(),
+                    Some(limits) => {
+                        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits.clone();
+                        greeted.insert(limits).clone()
+                    }
                     None => continue,
                 },
             };
@@ -135,7 +147,10 @@ impl Engine {
                 failed => failed,
             };
             match done {
-                Ok(()) => return Ok(round),
+                Ok(()) => {
+                    self.want_recent(&round.changed, now).await?;
+                    return Ok(round);
+                }
                 Err(SyncError::Transport(error)) => {
                     *greeted = None;
                     self.recover(error).await?;
@@ -430,6 +445,9 @@ impl Engine {
                     .changed
                     .extend(self.blocking(move |store| store.leave_scope(scope, now)).await??);
             }
+            if !answer.leave.is_empty() {
+                self.blocking(Store::forget_files).await??;
+            }
             // Without a position everything held is compared with a snapshot: the service's history may be another one.
             let held = state
                 .scopes
@@ -501,8 +519,17 @@ impl Engine {
         }
     }
 
+    /// What the service said last, or what services say by default.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// Runs `work` on the store where blocking is allowed. The one place where this crate crosses from async to blocking code.
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> T + Send + 'static,
     ) -> Result<T, SyncError> {

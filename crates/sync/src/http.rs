@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caseload_protocol::messages::ErrorBody;
+use caseload_protocol::blobs::{BlobStatus, COMMITTED, RECEIVED};
+use caseload_protocol::messages::{ErrorBody, WireErrorCode};
 use caseload_vault::enrolment::{TlsPin, check_address};
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::StatusCode;
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE,
+};
 
 use crate::error::TransportError;
 use crate::pin;
-use crate::transport::{BoxFuture, Exchange, Transport};
+use crate::transport::{BlobAnswer, BlobExchange, BlobVerb, BoxFuture, Exchange, TIMEOUT_MS, Transport};
 
 /// Bodies above this many bytes are compressed.
 const COMPRESS_ABOVE: usize = 1024;
@@ -70,31 +74,112 @@ impl HttpTransport {
             builder = builder.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         let answer = builder.send().await.map_err(connection_error)?;
-        let status = answer.status();
-        let compressed = answer
-            .headers()
-            .get(CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding == "zstd");
-        let bytes = answer.bytes().await.map_err(connection_error)?;
-        let body = if compressed {
-            zstd::bulk::decompress(&bytes, MAX_ANSWER).map_err(|_| TransportError::Unreadable)?
-        } else {
-            bytes.to_vec()
-        };
-        if status.is_success() {
-            return Ok(body);
-        }
-        let refusal: ErrorBody = serde_json::from_slice(&body).map_err(|_| TransportError::Unreadable)?;
-        Err(TransportError::Refused {
-            code: refusal.error.code,
-            retry_after_ms: refusal.error.retry_after_ms,
-        })
+        read(answer).await
     }
+
+    async fn send_blob(&self, request: BlobExchange<'_>) -> Result<BlobAnswer, TransportError> {
+        let url = format!("{}{}", self.address, request.path);
+        let builder = match &request.verb {
+            BlobVerb::Status => self.client.head(url),
+            BlobVerb::Put(_) => self.client.put(url),
+            BlobVerb::Get { from, until } => self.client.get(url).header(RANGE, format!("bytes={from}-{until}")),
+        };
+        let builder = builder
+            .header(AUTHORIZATION, format!("Bearer {}", request.token))
+            .timeout(Duration::from_millis(TIMEOUT_MS));
+        match request.verb {
+            BlobVerb::Status => status_of(&builder.send().await.map_err(connection_error)?),
+            BlobVerb::Put(bytes) => {
+                let body = read(builder.body(bytes).send().await.map_err(connection_error)?).await?;
+                let status = serde_json::from_slice(&body).map_err(|_| TransportError::Unreadable)?;
+                Ok(BlobAnswer {
+                    body: Vec::new(),
+                    status: Some(status),
+                })
+            }
+            BlobVerb::Get { from, .. } => {
+                let answer = builder.send().await.map_err(connection_error)?;
+                let begins = format!("bytes {from}-");
+                let range = answer.headers().get(CONTENT_RANGE);
+                let fits = range.and_then(|range| range.to_str().ok()?.strip_prefix(begins.as_str()));
+                let fits = fits.is_some() || !answer.status().is_success();
+                let body = read(answer).await?;
+                if !fits {
+                    return Err(TransportError::Unreadable);
+                }
+                Ok(BlobAnswer { body, status: None })
+            }
+        }
+    }
+}
+
+/// What the headers of an answer without a body say.
+fn status_of(answer: &reqwest::Response) -> Result<BlobAnswer, TransportError> {
+    let code = match answer.status() {
+        StatusCode::OK => {
+            let header = |name| {
+                answer
+                    .headers()
+                    .get(name)
+                    .and_then(|value: &HeaderValue| value.to_str().ok())
+            };
+            let status = header(RECEIVED)
+                .zip(header(COMMITTED))
+                .and_then(|(received, committed)| {
+                    Some(BlobStatus {
+                        received: received.parse().ok()?,
+                        committed: committed.parse().ok()?,
+                    })
+                });
+            return Ok(BlobAnswer {
+                body: Vec::new(),
+                status,
+            });
+        }
+        StatusCode::UNAUTHORIZED => WireErrorCode::AuthExpired,
+        StatusCode::FORBIDDEN => WireErrorCode::Forbidden,
+        StatusCode::NOT_FOUND => WireErrorCode::NotFound,
+        StatusCode::TOO_MANY_REQUESTS => WireErrorCode::Busy,
+        StatusCode::SERVICE_UNAVAILABLE => WireErrorCode::StorageUnavailable,
+        StatusCode::INTERNAL_SERVER_ERROR => WireErrorCode::Internal,
+        _ => return Err(TransportError::Unreadable),
+    };
+    Err(TransportError::Refused {
+        code,
+        retry_after_ms: None,
+    })
+}
+
+/// The body of a successful answer, decompressed.
+async fn read(answer: reqwest::Response) -> Result<Vec<u8>, TransportError> {
+    let status = answer.status();
+    let compressed = answer
+        .headers()
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding == "zstd");
+    let bytes = answer.bytes().await.map_err(connection_error)?;
+    let body = if compressed {
+        zstd::bulk::decompress(&bytes, MAX_ANSWER).map_err(|_| TransportError::Unreadable)?
+    } else {
+        bytes.to_vec()
+    };
+    if status.is_success() {
+        return Ok(body);
+    }
+    let refusal: ErrorBody = serde_json::from_slice(&body).map_err(|_| TransportError::Unreadable)?;
+    Err(TransportError::Refused {
+        code: refusal.error.code,
+        retry_after_ms: refusal.error.retry_after_ms,
+    })
 }
 
 impl Transport for HttpTransport {
     fn exchange<'a>(&'a self, request: Exchange<'a>) -> BoxFuture<'a, Result<Vec<u8>, TransportError>> {
         Box::pin(self.send(request))
+    }
+
+    fn blob<'a>(&'a self, request: BlobExchange<'a>) -> BoxFuture<'a, Result<BlobAnswer, TransportError>> {
+        Box::pin(self.send_blob(request))
     }
 }
 

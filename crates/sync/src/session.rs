@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::error::TransportError;
 use crate::http::SharedTransport;
-use crate::transport::{Exchange, post};
+use crate::transport::{BlobAnswer, BlobExchange, BlobVerb, Exchange, post};
 
 /// How much longer than the service's own wait the device waits, in milliseconds.
 const WAIT_SLACK_MS: u64 = 10_000;
@@ -152,6 +152,22 @@ impl Session {
             if answer.head_seq > seq {
                 return Ok(answer.head_seq);
             }
+        }
+    }
+
+    /// Asks about a blob, signing in where needed.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub async fn blob(&self, path: &str, verb: BlobVerb) -> Result<BlobAnswer, TransportError> {
+        let access = self.access(None).await?;
+        let request = |token, verb| BlobExchange { path, token, verb };
+        match self.transport.blob(request(&access, verb.clone())).await {
+            Err(error) if error.code() == Some(WireErrorCode::AuthExpired) => {
+                let access = self.access(Some(&access)).await?;
+                self.transport.blob(request(&access, verb)).await
+            }
+            answer => answer,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use caseload_protocol::blobs::BlobStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -24,10 +25,52 @@ pub struct Exchange<'a> {
     pub timeout_ms: u64,
 }
 
+/// What is done with a blob.
+#[derive(Clone, Debug)]
+pub enum BlobVerb {
+    /// How much of it is there?
+    Status,
+    /// These bytes go on at the place that the path names.
+    Put(Vec<u8>),
+    /// The bytes between two places, both included.
+    Get {
+        /// The first place.
+        from: u64,
+        /// The last place.
+        until: u64,
+    },
+}
+
+/// One request about a blob.
+#[derive(Clone, Debug)]
+pub struct BlobExchange<'a> {
+    /// The path, with its query.
+    pub path: &'a str,
+    /// The access token.
+    pub token: &'a str,
+    /// What is done.
+    pub verb: BlobVerb,
+}
+
+/// A successful answer about a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobAnswer {
+    /// Bytes of the ciphertext, for [`BlobVerb::Get`].
+    pub body: Vec<u8>,
+    /// How much is there, for the others.
+    pub status: Option<BlobStatus>,
+}
+
 /// Carries bytes to the service and back.
 pub trait Transport: Send + Sync {
     /// Sends one request and gives the body of a successful answer.
     fn exchange<'a>(&'a self, request: Exchange<'a>) -> BoxFuture<'a, Result<Vec<u8>, TransportError>>;
+
+    /// Sends one request about a blob. A transport that carries no files, which is the default, cannot be reached by them.
+    fn blob<'a>(&'a self, request: BlobExchange<'a>) -> BoxFuture<'a, Result<BlobAnswer, TransportError>> {
+        let _nowhere = request;
+        Box::pin(async { Err(TransportError::Unreachable(None)) })
+    }
 }
 
 /// How long an ordinary exchange may take, in milliseconds.

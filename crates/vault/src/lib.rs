@@ -8,7 +8,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`keys`], [`signing`] | the key types; all zeroized, all redacted when printed |
-//! | [`seal`] | authenticated encryption that tells a wrong key from damage |
+//! | [`seal`], [`blob`] | authenticated encryption that tells a wrong key from damage; whole files, piece by piece |
 //! | [`passphrase`], [`recovery`] | what a person types or keeps on paper |
 //! | [`slot_file`], [`heads`] | the file that holds slots, in two copies, and the marks that show a rolled-back database |
 //! | [`bundle`], [`vault`] | the keys of one person, and the life of a vault: create, unlock, change, lock |
@@ -17,6 +17,7 @@
 //!
 //! What this crate deliberately does not do: it opens no database, talks to no network, reads no clock and logs nothing.
 
+pub mod blob;
 pub mod bundle;
 pub mod certificates;
 mod crockford;

@@ -47,6 +47,7 @@ async fn work(core: std::sync::Weak<Core>, login: Arc<Login>) {
         match done {
             Ok(head) => {
                 failures = 0;
+                super::files::start(&present, &login);
                 wait_for_news(&present, &login, head).await;
                 sleep_until(ended + GATHERING).await;
             }

@@ -3,6 +3,7 @@
 //! The office file goes first, because the service decides by it who may write clinical content. With nobody unlocked nothing is shared.
 
 mod background;
+mod files;
 mod overview;
 
 use std::sync::{Arc, Mutex};
@@ -29,6 +30,7 @@ use crate::people::device_key;
 use crate::views::office::Office;
 
 pub(crate) use background::{drain, start, stop};
+pub(crate) use files::fetch as fetch_files;
 pub(crate) use overview::{leave_count, overview, refused};
 
 /// A clock that is further off than this is told, in milliseconds. Nothing is decided by it.
@@ -39,6 +41,8 @@ pub(crate) struct Link {
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     /// One round at a time over both files.
     round: tokio::sync::Mutex<()>,
+    /// Held while files are moved in the background, beside the rounds.
+    moving: Arc<tokio::sync::Mutex<()>>,
     pub(crate) state: Mutex<LinkState>,
     /// Held while something is announced.
     pub(crate) telling: Mutex<()>,
@@ -58,6 +62,7 @@ impl Default for Link {
         Self {
             connection: tokio::sync::Mutex::new(None),
             round: tokio::sync::Mutex::new(()),
+            moving: Arc::default(),
             state: Mutex::new(LinkState::default()),
             telling: Mutex::new(()),
             stop: watch::Sender::new(false),
@@ -91,6 +96,7 @@ impl App {
     pub async fn share_now(&self) -> Result<SyncOverview, AppError> {
         let login = answer("share_now", self.core.login())?;
         answer("share_now", on_own_threads(&self.core, &login, share).await)?;
+        answer("share_now", on_own_threads(&self.core, &login, files::move_all).await)?;
         self.sync_overview()
     }
 

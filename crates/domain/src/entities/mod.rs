@@ -4,10 +4,13 @@ mod booking;
 mod care;
 mod checks;
 mod client;
+mod documents;
 mod note;
 mod people;
 mod prescription;
 mod review;
+
+pub use documents::CATEGORIES as DOCUMENT_CATEGORIES;
 
 use checks::Checks;
 
@@ -32,6 +35,8 @@ pub(crate) const ALL: &[&EntityType] = &[
     &note::SESSION_NOTE,
     &note::ADDENDUM,
     &prescription::PRESCRIPTION,
+    &documents::DOCUMENT,
+    &documents::CLINICAL_DOCUMENT,
 ];
 
 /// The id of the care relationship of a therapist and a client: the same on every device, so that two grants are one.

@@ -7,6 +7,7 @@
 //! Clinical content is sealed at rest under a key per practice. Nothing here reads a clock or draws a random id: instants
 //! and ids are arguments.
 
+mod blobs;
 mod content;
 mod error;
 mod heads;
@@ -23,6 +24,7 @@ use caseload_protocol::facts::PracticeHead;
 use caseload_protocol::row::Row;
 use tokio::sync::watch;
 
+pub use blobs::{BlobError, BlobPart, BlobState, BlobStorage, UPLOAD_MS};
 pub use error::{ClaimError, OpenError, PushError, RedeemError, RegisterError, StorageError};
 pub use records::{
     Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, LeafEntry, Leaves, NewPractice, NewReplica,
@@ -33,7 +35,7 @@ pub use records::{
 ///
 /// Every method may fail with [`StorageError::Unavailable`], after which nothing was acknowledged and the same call may be made again.
 #[async_trait]
-pub trait Storage: Send + Sync + 'static {
+pub trait Storage: BlobStorage + Send + Sync + 'static {
     /// Asks the storage for a sign of life.
     async fn ping(&self) -> Result<(), StorageError>;
 

@@ -100,6 +100,17 @@ impl Entitlement {
         }))
     }
 
+    /// What a person may read through all of their files together: the office scope, and for a clinician the clinical scopes of the clients
+    /// that they treat.
+    pub(super) async fn of_person(app: &App, caller: &Caller) -> Result<Self, ApiError> {
+        let mut scopes = BTreeSet::from([Scope::Office]);
+        if caller.role.is_clinical() {
+            let clients = app.storage.care_scopes(caller.practice, caller.user).await?;
+            scopes.extend(clients.into_iter().map(Scope::Clinical));
+        }
+        Ok(Self(Arc::new(Scopes::new(scopes))))
+    }
+
     /// Whether rows of `scope` may be read.
     pub(super) fn allows(&self, scope: Scope) -> bool {
         self.0.all.contains(&scope)

@@ -3,6 +3,7 @@
 //! The handlers here extract, call one function and map its answer. Every function takes the [`Caller`]; what a caller may read of a replica
 //! is computed in [`entitlement`] and nowhere else.
 
+pub(crate) mod blobs;
 mod check;
 mod entitlement;
 mod hello;

@@ -28,6 +28,7 @@ macro_rules! on_both_storages {
 }
 
 mod accounts;
+mod blobs;
 mod bookings;
 mod clinic;
 mod content;

@@ -20,6 +20,9 @@ const OPEN: [(&str, &str); 2] = [
 /// Refused beyond this machine; a test beside the handler shows it, because a test cannot come from elsewhere.
 const OF_THIS_MACHINE: [&str; 1] = ["/metrics"];
 
+/// No JSON goes in and out here; `blobs` shows who is refused, and walks these paths.
+const BLOBS: [&str; 2] = ["/v1/blobs/{id}", "/v1/blobs/{id}/commit"];
+
 /// Routes that work without a session, with a request of a stranger and its refusal.
 fn strangers(clinic: &Clinic, owner: &Owner) -> Vec<(&'static str, Value, WireErrorCode)> {
     let stranger = Member::owner(owner.member.practice, &owner.root);
@@ -114,7 +117,12 @@ async fn ask(clinic: &Clinic, token: &str, path: &str, body: &Value) -> Answer {
 async fn every_route_has_a_refused_access() {
     let (clinic, owner) = Clinic::with_owner().await;
     let me = &owner.member;
-    let mut covered: Vec<&str> = OPEN.iter().map(|(path, _)| *path).chain(OF_THIS_MACHINE).collect();
+    let mut covered: Vec<&str> = OPEN
+        .iter()
+        .map(|(path, _)| *path)
+        .chain(OF_THIS_MACHINE)
+        .chain(BLOBS)
+        .collect();
     for (path, request, code) in strangers(&clinic, &owner) {
         assert_eq!(clinic.http.post(path, &request).await.code(), code, "{path}");
         covered.push(path);

@@ -198,6 +198,12 @@ impl Http {
         self.send(self.client.get(format!("{}{path}", self.url))).await
     }
 
+    /// Any request to be completed by the test.
+    pub(crate) fn method(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
     /// A POST to be completed by the test.
     pub(crate) fn request(&self, path: &str) -> reqwest::RequestBuilder {
         self.client.post(format!("{}{path}", self.url))

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod blobs;
 mod bodies;
 mod clinic;
 mod enrolling;

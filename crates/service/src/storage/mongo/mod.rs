@@ -5,6 +5,7 @@
 //! record; against other nodes the server decides, and the loser tries again.
 
 mod accounts;
+mod blobs;
 pub mod deployment;
 mod documents;
 mod failure;

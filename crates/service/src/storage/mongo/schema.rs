@@ -16,6 +16,8 @@ pub(super) const SESSIONS: &str = "sessions";
 pub(super) const REPLICAS: &str = "replicas";
 pub(super) const ENTITIES: &str = "entities";
 pub(super) const OPS: &str = "ops";
+pub(super) const BLOBS: &str = "blobs";
+pub(super) const BLOB_CHUNKS: &str = "blob_chunks";
 
 /// What the service does with the documents of a collection, and so all that its database account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(super) struct Collection {
 }
 
 /// All of them. What is not listed here has neither indexes nor a place in the role, and the service's account is refused in it.
-pub(super) const COLLECTIONS: [Collection; 8] = [
+pub(super) const COLLECTIONS: [Collection; 10] = [
     changing(PRACTICES, || vec![unique(doc! { "p": 1 })]),
     changing(ACCOUNTS, || vec![unique(doc! { "p": 1, "user": 1 })]),
     changing(DEVICES, || vec![unique(doc! { "p": 1, "device": 1 })]),
@@ -68,6 +70,15 @@ pub(super) const COLLECTIONS: [Collection; 8] = [
             unique(doc! { "p": 1, "replica": 1, "mut": 1 }),
             unique_partial(doc! { "p": 1, "op_id": 1 }, doc! { "first": true }),
             unique_partial(doc! { "p": 1, "last_seq": 1 }, doc! { "last_seq": { "$exists": true } }),
+        ]
+    }),
+    changing(BLOBS, || {
+        vec![unique(doc! { "p": 1, "blob": 1 }), expiring(doc! { "gone_at": 1 })]
+    }),
+    changing(BLOB_CHUNKS, || {
+        vec![
+            unique(doc! { "p": 1, "blob": 1, "begun": 1, "off": 1 }),
+            expiring(doc! { "gone_at": 1 }),
         ]
     }),
 ];

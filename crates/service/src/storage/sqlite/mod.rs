@@ -3,6 +3,7 @@
 //! One thread writes, see [`writer`]; readers are separate connections and see one state each. All reading happens off the async threads.
 
 mod accounts;
+mod blobs;
 mod connection;
 mod feed;
 mod push;

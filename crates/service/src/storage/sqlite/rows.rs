@@ -247,8 +247,11 @@ pub(super) fn write(
 }
 
 fn write_slots(connection: &Connection, practice: PracticeId, number: i64, row: &Row) -> rusqlite::Result<()> {
-    // Only these two have slots; asking for the others would cost every note a look-up.
-    if !matches!(row.key.kind.as_str(), "appointment" | "clash") {
+    // Only these have slots; asking for the others would cost every note a look-up.
+    if !matches!(
+        row.key.kind.as_str(),
+        "appointment" | "clash" | "document" | "clinical_document"
+    ) {
         return Ok(());
     }
     connection
