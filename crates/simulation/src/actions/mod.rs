@@ -3,6 +3,7 @@
 
 mod booking;
 mod clinical;
+mod files;
 mod office;
 mod review;
 
@@ -20,7 +21,13 @@ pub(crate) struct Action {
 }
 
 /// All actions.
-pub(crate) const ALL: &[&[Action]] = &[office::ACTIONS, booking::ACTIONS, clinical::ACTIONS, review::ACTIONS];
+pub(crate) const ALL: &[&[Action]] = &[
+    office::ACTIONS,
+    booking::ACTIONS,
+    clinical::ACTIONS,
+    files::ACTIONS,
+    review::ACTIONS,
+];
 
 /// The names of the entities that some action is about.
 #[must_use]
