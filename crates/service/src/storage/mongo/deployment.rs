@@ -109,6 +109,8 @@ mod tests {
                 "replicas find insert update createIndex",
                 "entities find insert update createIndex",
                 "ops find insert createIndex",
+                "blobs find insert update createIndex",
+                "blob_chunks find insert update createIndex",
             ]
         );
         assert!(role.get_array("roles").unwrap().is_empty(), "it inherits nothing");
