@@ -170,7 +170,8 @@ impl Engine {
         Ok(self.session.wait(seq).await?)
     }
 
-    /// Compares the file with the service by checksums recomputed on both ends, and fetches the rows that differ. Call it after a round.
+    /// Compares the file with the service by checksums recomputed on both ends, and fetches the rows that differ. Call it after a round. A
+    /// state from before the file's position is not compared.
     ///
     /// # Errors
     /// [`SyncError`].
@@ -185,6 +186,9 @@ impl Engine {
             bucket,
         };
         let answer: CheckResponse = self.session.post("/v1/sync/check", &request(None)).await?;
+        if state.cursor.is_some_and(|cursor| answer.seq < cursor.seq) {
+            return Err(too_old_to_tell());
+        }
         let theirs = Sums::from_wire(&answer.sums).ok_or(TransportError::Unreadable)?;
         let sums_of = scopes.clone();
         let ours = self
@@ -499,7 +503,13 @@ impl Engine {
                 max_rows: limits.pull_rows,
             };
             let answer: SnapshotResponse = self.session.post("/v1/sync/snapshot", &request).await?;
-            let first = first.get_or_insert(answer.cursor).clone();
+            let first = first.get_or_insert_with(|| answer.cursor.clone()).clone();
+            if answer.cursor.epoch != first.epoch {
+                return Err(diverged());
+            }
+            if answer.cursor.seq < first.seq {
+                return Err(too_old_to_tell());
+            }
             seen.extend(answer.rows.iter().map(|row| row.key.clone()));
             round.pulled += answer.rows.len();
             let rows = answer.rows;
@@ -543,6 +553,14 @@ impl Engine {
 /// Whether the service no longer has what it acknowledged: it was put back to an older copy that this file's position still fits.
 fn has_lost_acknowledged(ours: Option<&LastOp>, theirs: Option<&LastOp>) -> bool {
     ours.is_some_and(|ours| theirs.is_none_or(|theirs| theirs.number < ours.number))
+}
+
+/// An answer from before what this file knows, as a member that was just elected may give for a moment: nothing follows from what it lacks.
+const fn too_old_to_tell() -> SyncError {
+    SyncError::Transport(TransportError::Refused {
+        code: WireErrorCode::StorageUnavailable,
+        retry_after_ms: None,
+    })
 }
 
 const fn diverged() -> SyncError {

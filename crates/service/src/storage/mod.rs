@@ -51,6 +51,10 @@ pub trait Storage: BlobStorage + Send + Sync + 'static {
     /// The head of a practice's history, as committed.
     async fn head(&self, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError>;
 
+    /// After it, this storage reads no state older than what any node was told before. It is asked before a device is told that its memory
+    /// does not fit: right after an election a node may for a moment read a state from before the last answers of another one.
+    async fn catch_up(&self, practice: PracticeId) -> Result<(), StorageError>;
+
     /// A person who may sign in.
     async fn account(&self, practice: PracticeId, user: UserId) -> Result<Option<Account>, StorageError>;
 
@@ -112,7 +116,8 @@ pub trait Storage: BlobStorage + Send + Sync + 'static {
     -> Result<PushAnswer, PushError>;
 
     /// The rows of `scopes` that changed after `after_seq`, in order. Rows of other scopes are examined and left out, and
-    /// [`FeedPage::examined`] advances over them, so that a page without rows still gets on.
+    /// [`FeedPage::examined`] advances over them, so that a page without rows still gets on. A position beyond the head is not known yet:
+    /// [`StorageError::Unavailable`].
     async fn read_since(
         &self,
         practice: PracticeId,

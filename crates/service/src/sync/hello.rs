@@ -23,25 +23,12 @@ pub(super) async fn hello(app: &App, caller: &Caller, request: &HelloRequest) ->
     if request.proto > PROTOCOL_VERSION {
         return Err(WireErrorCode::UpgradeRequired.into());
     }
-    let replica = app.storage.replica(caller.practice, request.replica).await?;
-    if let Some(replica) = &replica {
-        caller.check_replica(replica)?;
+    let mut greeting = Greeting::of(app, caller, request).await?;
+    if !matches!(greeting.action, HelloAction::Ok | HelloAction::Upgrade) {
+        app.storage.catch_up(caller.practice).await?;
+        greeting = Greeting::of(app, caller, request).await?;
     }
-    let head = app
-        .storage
-        .head(caller.practice)
-        .await?
-        .ok_or(WireErrorCode::NotFound)?;
-    let last_op = replica.as_ref().and_then(|replica| replica.last_op.clone());
-    let action = if request.proto < OLDEST_PROTOCOL {
-        HelloAction::Upgrade
-    } else if !fits(app, caller, request.cursor.as_ref(), &head).await? {
-        HelloAction::Resync
-    } else if replica.is_none() || !continues(request, last_op.as_ref()) {
-        HelloAction::Reregister
-    } else {
-        HelloAction::Ok
-    };
+    let Greeting { action, last_op, head } = greeting;
     let server_time_ms = app.now_ms();
     tracing::info!(
         practice = %caller.practice, device = %caller.device, replica = %request.replica, ?action,
@@ -58,6 +45,38 @@ pub(super) async fn hello(app: &App, caller: &Caller, request: &HelloRequest) ->
         limits: app.limits.clone(),
         features: vec!["zstd".to_owned()],
     })
+}
+
+/// What a device has to do, and what that follows from.
+struct Greeting {
+    action: HelloAction,
+    last_op: Option<LastOp>,
+    head: PracticeHead,
+}
+
+impl Greeting {
+    async fn of(app: &App, caller: &Caller, request: &HelloRequest) -> Result<Self, ApiError> {
+        let replica = app.storage.replica(caller.practice, request.replica).await?;
+        if let Some(replica) = &replica {
+            caller.check_replica(replica)?;
+        }
+        let head = app
+            .storage
+            .head(caller.practice)
+            .await?
+            .ok_or(WireErrorCode::NotFound)?;
+        let last_op = replica.as_ref().and_then(|replica| replica.last_op.clone());
+        let action = if request.proto < OLDEST_PROTOCOL {
+            HelloAction::Upgrade
+        } else if !fits(app, caller, request.cursor.as_ref(), &head).await? {
+            HelloAction::Resync
+        } else if replica.is_none() || !continues(request, last_op.as_ref()) {
+            HelloAction::Reregister
+        } else {
+            HelloAction::Ok
+        };
+        Ok(Self { action, last_op, head })
+    }
 }
 
 async fn fits(app: &App, caller: &Caller, cursor: Option<&Cursor>, head: &PracticeHead) -> Result<bool, ApiError> {

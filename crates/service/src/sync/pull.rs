@@ -25,12 +25,9 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
     // Read before the scan, so that what it names is contained in the scan.
     let (replica, head) = tokio::join!(caller.replica(app, request.replica), app.storage.head(caller.practice));
     let (replica, head) = (replica?, head?.ok_or(WireErrorCode::NotFound)?);
-    let after = match &request.cursor {
-        None => 0,
-        Some(cursor) => match refusal_of(app, caller.practice, cursor, &head).await? {
-            None => cursor.seq,
-            Some(code) => return Err(code.into()),
-        },
+    let (after, head) = match &request.cursor {
+        None => (0, head),
+        Some(cursor) => (cursor.seq, accepted(app, caller.practice, cursor, head).await?),
     };
     let entitlement = Entitlement::at(app, caller, &replica, &head).await?;
     let Comparison { keeps, enter, leave } = entitlement.compare(&request.have);
@@ -91,6 +88,24 @@ fn nothing_yet(after: i64, head: PracticeHead) -> FeedPage {
         examined: after,
         more: head.seq > after,
         head,
+    }
+}
+
+/// The head that `cursor` fits: `head`, or the newest one when it seems not to fit.
+async fn accepted(
+    app: &App,
+    practice: PracticeId,
+    cursor: &Cursor,
+    head: PracticeHead,
+) -> Result<PracticeHead, ApiError> {
+    if refusal_of(app, practice, cursor, &head).await?.is_none() {
+        return Ok(head);
+    }
+    app.storage.catch_up(practice).await?;
+    let head = app.storage.head(practice).await?.ok_or(WireErrorCode::NotFound)?;
+    match refusal_of(app, practice, cursor, &head).await? {
+        None => Ok(head),
+        Some(code) => Err(code.into()),
     }
 }
 

@@ -177,6 +177,14 @@ async fn a_page_without_visible_rows_gets_on_and_no_cursor_passes_what_was_exami
         .await
         .unwrap();
     assert_eq!((beyond.rows.len(), beyond.examined, beyond.more), (0, cursor, false));
+    let unknown = clinic
+        .storage
+        .read_since(clinic.practice, cursor + 1, &[Scope::Office], limit)
+        .await;
+    assert!(
+        unknown.is_err_and(|error| error.is_retryable()),
+        "a position that is not known yet is not passed over"
+    );
 }
 
 async fn a_page_ends_at_its_bytes(ground: Ground) {

@@ -1,15 +1,18 @@
 //! What only a server of its own can do: be absent, be no replica set, and die.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use caseload_domain::Scope;
 use caseload_protocol::messages::Outcome;
 use caseload_service::storage::mongo::MongoStorage;
-use caseload_service::storage::{OpenError, PushError, StorageError};
+use caseload_service::storage::{OpenError, PushError, Storage, StorageError};
 use caseload_testkit::mongod::Mongod;
 
 use mongodb::Client;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, Timestamp, doc};
+use mongodb::event::EventHandler;
+use mongodb::event::command::CommandEvent;
 
 use crate::clinic::{
     Clinic, DESK, EVERYTHING, OWNER, booking, client_document, clinical, create, grant, key, note, patch, user,
@@ -246,4 +249,78 @@ async fn no_read_of_a_practice_walks_through_a_whole_collection() {
         reads += usize::from(!plan.is_empty());
     }
     assert!(reads > 30, "the profile holds what was read: {reads}");
+}
+
+/// What a question for a practice's record said about the state to be read.
+#[derive(Clone, Debug, PartialEq)]
+struct Asked {
+    level: String,
+    at_least: Option<Timestamp>,
+}
+
+/// A node whose reads of the record are written down.
+async fn listened(server: &Mongod, database: &str) -> (Arc<dyn Storage>, Arc<Mutex<Vec<Asked>>>) {
+    let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+    let heard = Arc::clone(&asked);
+    let listener = EventHandler::callback(move |event| {
+        let CommandEvent::Started(event) = event else { return };
+        let record = ["practices", "entities", "ops", "replicas"];
+        let reads = event.command.get_str("find").is_ok_and(|name| record.contains(&name));
+        if reads && event.command.get_bool("autocommit").is_err() {
+            let concern = event.command.get_document("readConcern").cloned().unwrap_or_default();
+            heard.lock().unwrap().push(Asked {
+                level: concern.get_str("level").unwrap_or_default().to_owned(),
+                at_least: concern.get_timestamp("afterClusterTime").ok(),
+            });
+        }
+    });
+    let storage = MongoStorage::connect_overheard(&server.uri(database), &master(), listener).await;
+    (Arc::new(storage.unwrap()), asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_or_written_is_contained_in_every_later_read_of_the_same_node() {
+    let server = Mongod::replica_set().await.unwrap_or_else(|error| panic!("{error:#}"));
+    let (storage, asked) = listened(&server, "monotone").await;
+    let clinic = Clinic::on(&storage).await;
+    let mut owner = clinic.sender(800, OWNER).await;
+    clinic
+        .push(
+            &mut owner,
+            vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)],
+        )
+        .await;
+    asked.lock().unwrap().clear();
+    let practice = clinic.practice;
+    storage.head(practice).await.unwrap();
+    storage
+        .read_since(practice, 0, &[Scope::Office], EVERYTHING)
+        .await
+        .unwrap();
+    storage
+        .snapshot_page(practice, Scope::Office, None, EVERYTHING)
+        .await
+        .unwrap();
+    storage.chain_at(practice, 1).await.unwrap();
+    storage.fetch(practice, &[key("client", 1)]).await.unwrap();
+    storage.care_scopes(practice, user(OWNER)).await.unwrap();
+    storage.care_changed_after(practice, 0).await.unwrap();
+    storage.history(practice, 0, 10).await.unwrap();
+    storage.replica(practice, owner.replica).await.unwrap();
+    let reads = std::mem::take(&mut *asked.lock().unwrap());
+    assert!(reads.len() >= 12, "{reads:?}");
+    assert!(reads.iter().all(|asked| asked.level == "majority"), "{reads:?}");
+    assert!(reads.iter().all(|asked| asked.at_least.is_some()), "{reads:?}");
+    assert!(reads.is_sorted_by_key(|asked| asked.at_least), "{reads:?}");
+
+    // A node that has seen nothing makes sure once, and from then on asks for what it learned.
+    let (newcomer, asked) = listened(&server, "monotone").await;
+    newcomer.catch_up(practice).await.unwrap();
+    newcomer.head(practice).await.unwrap();
+    let reads = std::mem::take(&mut *asked.lock().unwrap());
+    let [sure, after] = reads.as_slice() else {
+        panic!("{reads:?}")
+    };
+    assert_eq!((sure.level.as_str(), sure.at_least), ("linearizable", None));
+    assert!(after.at_least.is_some(), "{reads:?}");
 }

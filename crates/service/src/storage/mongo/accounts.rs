@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::documents::{Members as _, bytes, id};
 use super::failure::is_duplicate;
+use super::reading::Reading;
 use super::schema;
 use super::transaction::{Undone, Work};
 use crate::storage::content::parse_role;
@@ -351,12 +352,13 @@ pub(super) fn replica_filter(practice: PracticeId, replica: ReplicaId) -> Docume
 }
 
 pub(super) async fn replica(
-    database: &Database,
+    reading: &mut Reading<'_>,
     practice: PracticeId,
     replica: ReplicaId,
 ) -> Result<Option<Replica>, StorageError> {
-    let found = collection(database, schema::REPLICAS)
+    let found = collection(reading.database, schema::REPLICAS)
         .find_one(replica_filter(practice, replica))
+        .session(&mut reading.session)
         .await?;
     found.as_ref().map(to_replica).transpose()
 }

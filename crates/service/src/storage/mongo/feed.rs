@@ -1,5 +1,5 @@
 //! What devices read: the feed, snapshots, leaves, the chain. Always with read concern majority or a snapshot, never what a failover could
-//! take back.
+//! take back, and never an older state than was read before, see [`Reading`].
 
 use std::collections::HashSet;
 
@@ -8,12 +8,15 @@ use caseload_protocol::checksum::Leaf;
 use caseload_protocol::facts::PracticeHead;
 use caseload_protocol::row::Row;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::options::ReadConcern;
 use mongodb::{Client, Collection, Database};
 
 use super::documents::{Members as _, content_of, id, to_head, to_row};
 use super::failure::is_snapshot_gone;
 use super::push::by_keys;
+use super::reading::Reading;
 use super::schema;
+use super::transaction::DEADLINE;
 use crate::storage::content;
 use crate::storage::error::StorageError;
 use crate::storage::records::{FeedPage, HistoryEntry, LeafEntry, Leaves, PageLimit, SnapshotPage};
@@ -26,39 +29,61 @@ fn entities(database: &Database) -> Collection<RawDocumentBuf> {
     database.collection(schema::ENTITIES)
 }
 
-pub(super) async fn head(database: &Database, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError> {
-    let found = database
-        .collection::<Document>(schema::PRACTICES)
+pub(super) async fn head(
+    reading: &mut Reading<'_>,
+    practice: PracticeId,
+) -> Result<Option<PracticeHead>, StorageError> {
+    let practices = reading.database.collection::<Document>(schema::PRACTICES);
+    let found = practices
         .find_one(doc! { "p": id(practice.uuid()) })
+        .session(&mut reading.session)
         .await?;
     found.as_ref().map(to_head).transpose()
 }
 
-async fn known_head(database: &Database, practice: PracticeId) -> Result<PracticeHead, StorageError> {
-    head(database, practice).await?.ok_or(StorageError::UnknownPractice)
+/// Reads the head from a member that has made sure that it is still the primary: what follows sees at least what any node was ever told.
+/// `fresh` must have read nothing.
+pub(super) async fn catch_up(fresh: &mut Reading<'_>, practice: PracticeId) -> Result<(), StorageError> {
+    let practices = fresh.database.collection::<Document>(schema::PRACTICES);
+    practices
+        .find_one(doc! { "p": id(practice.uuid()) })
+        .read_concern(ReadConcern::linearizable())
+        .max_time(DEADLINE)
+        .session(&mut fresh.session)
+        .await?;
+    Ok(())
 }
 
-/// The head is read before the scan and the scan ends at it: a row that moves on meanwhile is met again in the next page.
+async fn known_head(reading: &mut Reading<'_>, practice: PracticeId) -> Result<PracticeHead, StorageError> {
+    head(reading, practice).await?.ok_or(StorageError::UnknownPractice)
+}
+
+/// The head is read before the scan and the scan ends at it: a row that moves on meanwhile is met again in the next page. Who comes from
+/// another node with a position that is not known here yet is told to ask again.
 pub(super) async fn since(
-    database: &Database,
+    reading: &mut Reading<'_>,
     key: &PracticeKey,
     practice: PracticeId,
     after_seq: i64,
     scopes: &[Scope],
     limit: PageLimit,
 ) -> Result<FeedPage, StorageError> {
-    let head = known_head(database, practice).await?;
+    let head = known_head(reading, practice).await?;
+    if head.seq < after_seq {
+        return Err(StorageError::Unavailable(None));
+    }
     let filter = doc! { "p": id(practice.uuid()), "seq": { "$gt": after_seq, "$lte": head.seq } };
     let wanted = i64::from(limit.rows.max(1));
     let visible: HashSet<String> = scopes.iter().map(Scope::to_string).collect();
-    let mut found = entities(database)
+    let mut found = entities(reading.database)
         .find(filter)
         .sort(doc! { "seq": 1 })
         .limit(wanted)
         .projection(content_of_scopes(&visible))
+        .session(&mut reading.session)
         .await?;
     let (mut page, mut examined, mut count, mut bytes) = (Vec::new(), after_seq, 0, 0);
-    while found.advance().await? {
+    while found.advance(&mut reading.session).await? {
         if bytes >= limit.bytes && count > 0 {
             return Ok(FeedPage {
                 rows: page,
@@ -77,7 +102,7 @@ pub(super) async fn since(
         }
     }
     let more = count >= wanted && examined < head.seq;
-    let examined = if more { examined } else { examined.max(head.seq) };
+    let examined = if more { examined } else { head.seq };
     Ok(FeedPage {
         rows: page,
         examined,
@@ -105,11 +130,11 @@ fn size(bytes: &[u8]) -> u64 {
 }
 
 pub(super) async fn chain_at(
-    database: &Database,
+    reading: &mut Reading<'_>,
     practice: PracticeId,
     seq: i64,
 ) -> Result<Option<Leaf>, StorageError> {
-    let Some(head) = head(database, practice)
+    let Some(head) = head(reading, practice)
         .await?
         .filter(|head| (0..=head.seq).contains(&seq))
     else {
@@ -119,24 +144,25 @@ pub(super) async fn chain_at(
         return Ok(Some(head.chain));
     }
     let filter = doc! { "p": id(practice.uuid()), "last_seq": { "$exists": true, "$lte": seq } };
-    let ops = database.collection::<Document>(schema::OPS);
+    let ops = reading.database.collection::<Document>(schema::OPS);
     let last = ops
         .find_one(filter)
         .sort(doc! { "last_seq": -1 })
         .projection(doc! { "_id": 0, "chain": 1 })
+        .session(&mut reading.session)
         .await?;
     last.map_or(Ok(Some([0; 32])), |last| last.fixed("chain").map(Some))
 }
 
 pub(super) async fn snapshot(
-    database: &Database,
+    reading: &mut Reading<'_>,
     key: &PracticeKey,
     practice: PracticeId,
     scope: Scope,
     after: Option<&EntityKey>,
     limit: PageLimit,
 ) -> Result<SnapshotPage, StorageError> {
-    let head = known_head(database, practice).await?;
+    let head = known_head(reading, practice).await?;
     let mut filter = doc! { "p": id(practice.uuid()), "scope": scope.to_string() };
     if let Some(after) = after {
         let (kind, last) = (after.kind.as_str(), id(after.id.uuid()));
@@ -147,13 +173,14 @@ pub(super) async fn snapshot(
     }
     let wanted = limit.rows.max(1);
     let one_more = i64::from(wanted) + 1;
-    let mut found = entities(database)
+    let mut found = entities(reading.database)
         .find(filter)
         .sort(doc! { "t": 1, "id": 1 })
         .limit(one_more)
+        .session(&mut reading.session)
         .await?;
     let (mut page, mut bytes): (Vec<Row>, u64) = (Vec::new(), 0);
-    while found.advance().await? {
+    while found.advance(&mut reading.session).await? {
         if u32::try_from(page.len()) == Ok(wanted) || (bytes >= limit.bytes && !page.is_empty()) {
             return Ok(SnapshotPage {
                 rows: page,
@@ -171,20 +198,22 @@ pub(super) async fn snapshot(
     })
 }
 
-/// Everything at one state, in a session that reads a snapshot. A state may not be readable for a moment after a collection was made; then
-/// a newer one is taken.
+/// Everything at one state, in a session that reads a snapshot, of `least_seq` or newer. A state may not be readable for a moment after a
+/// collection was made; then a newer one is taken.
 pub(super) async fn leaves(
     client: &Client,
     database: &Database,
     key: &PracticeKey,
     practice: PracticeId,
     scopes: &[Scope],
+    least_seq: i64,
 ) -> Result<Leaves, StorageError> {
     loop {
         match leaves_at_one_state(client, database, key, practice, scopes).await {
             Err(ReadFailure::Server(error)) if is_snapshot_gone(&error) => tokio::task::yield_now().await,
             Err(ReadFailure::Server(error)) => return Err(error.into()),
             Err(ReadFailure::Storage(error)) => return Err(error),
+            Ok(leaves) if leaves.seq < least_seq => return Err(StorageError::Unavailable(None)),
             Ok(leaves) => return Ok(leaves),
         }
     }
@@ -233,7 +262,7 @@ async fn leaves_at_one_state(
 }
 
 pub(super) async fn fetch(
-    database: &Database,
+    reading: &mut Reading<'_>,
     key: &PracticeKey,
     practice: PracticeId,
     keys: &[EntityKey],
@@ -241,9 +270,12 @@ pub(super) async fn fetch(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let mut found = entities(database).find(by_keys(practice, keys)).await?;
+    let mut found = entities(reading.database)
+        .find(by_keys(practice, keys))
+        .session(&mut reading.session)
+        .await?;
     let mut rows = std::collections::HashMap::new();
-    while found.advance().await? {
+    while found.advance(&mut reading.session).await? {
         let row = to_row(key, found.current())?;
         rows.insert(row.key.clone(), row);
     }
@@ -251,18 +283,19 @@ pub(super) async fn fetch(
 }
 
 pub(super) async fn care(
-    database: &Database,
+    reading: &mut Reading<'_>,
     practice: PracticeId,
     therapist: UserId,
 ) -> Result<Vec<ClientId>, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "care": { "$exists": true, "$eq": id(therapist.uuid()) } };
-    let relationships = database.collection::<Document>(schema::ENTITIES);
+    let relationships = reading.database.collection::<Document>(schema::ENTITIES);
     let mut found = relationships
         .find(filter)
         .projection(doc! { "_id": 0, "doc": 1 })
+        .session(&mut reading.session)
         .await?;
     let mut clients = Vec::new();
-    while found.advance().await? {
+    while found.advance(&mut reading.session).await? {
         let relationship: Content = content_of(found.deserialize_current()?)?;
         clients.extend(content::cared_for(&relationship));
     }
@@ -271,36 +304,39 @@ pub(super) async fn care(
 }
 
 pub(super) async fn care_changed_after(
-    database: &Database,
+    reading: &mut Reading<'_>,
     practice: PracticeId,
     after_seq: i64,
 ) -> Result<bool, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "seq": { "$gt": after_seq }, "t": "care_relationship" };
-    let written = database
+    let written = reading
+        .database
         .collection::<Document>(schema::ENTITIES)
         .find_one(filter)
         .hint(mongodb::options::Hint::Keys(doc! { "p": 1, "seq": 1 }))
         .projection(doc! { "_id": 0, "seq": 1 })
+        .session(&mut reading.session)
         .await?;
     Ok(written.is_some())
 }
 
 pub(super) async fn history(
-    database: &Database,
+    reading: &mut Reading<'_>,
     practice: PracticeId,
     after_seq: i64,
     limit: u32,
 ) -> Result<Vec<HistoryEntry>, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "last_seq": { "$exists": true, "$gt": after_seq } };
-    let ops = database.collection::<Document>(schema::OPS);
+    let ops = reading.database.collection::<Document>(schema::OPS);
     let mut found = ops
         .find(filter)
         .sort(doc! { "last_seq": 1 })
         .limit(i64::from(limit))
         .projection(doc! { "_id": 0, "op": 0, "sealed": 0, "result": 0 })
+        .session(&mut reading.session)
         .await?;
     let mut entries = Vec::new();
-    while found.advance().await? {
+    while found.advance(&mut reading.session).await? {
         let op: Document = found.deserialize_current()?;
         entries.push(HistoryEntry {
             op_id: OpId::new(op.uuid("op_id")?),

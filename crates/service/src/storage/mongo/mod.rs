@@ -11,6 +11,7 @@ mod documents;
 mod failure;
 mod feed;
 mod push;
+mod reading;
 mod schema;
 mod sessions;
 mod transaction;
@@ -40,6 +41,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, timeout};
 
 use self::documents::Members as _;
+use self::reading::{Reading, Seen};
 use super::Storage;
 use super::error::{ClaimError, OpenError, PushError, RedeemError, RegisterError, StorageError};
 use super::heads::Heads;
@@ -79,6 +81,13 @@ struct Shared {
     /// For transactions and snapshot sessions, which bring their own read concern.
     plain: Database,
     heads: Heads,
+    seen: Seen,
+}
+
+impl Shared {
+    async fn reading(&self) -> Result<Reading<'_>, StorageError> {
+        Reading::begin(&self.client, &self.majority, &self.seen).await
+    }
 }
 
 impl MongoStorage {
@@ -134,6 +143,7 @@ impl MongoStorage {
                 majority,
                 plain,
                 heads: Heads::default(),
+                seen: Seen::default(),
             }),
             keys: Keyring::new(master),
             turns: Mutex::default(),
@@ -143,6 +153,10 @@ impl MongoStorage {
 
     fn reads(&self) -> &Database {
         &self.shared.majority
+    }
+
+    async fn reading(&self) -> Result<Reading<'_>, StorageError> {
+        self.shared.reading().await
     }
 
     fn turn(&self, practice: PracticeId) -> Arc<tokio::sync::Mutex<()>> {
@@ -161,15 +175,19 @@ impl MongoStorage {
         let Ok(_turn) = timeout(transaction::DEADLINE, turn.lock()).await else {
             return Err(StorageError::Unavailable(None).into());
         };
-        transaction::run(&self.shared.client, work).await
+        transaction::run(&self.shared.client, &self.shared.seen, work).await
     }
 
     async fn key(&self, practice: PracticeId) -> Result<PracticeKey, StorageError> {
         if let Some(key) = self.keys.known(practice) {
             return Ok(key);
         }
-        let practices = self.reads().collection::<Document>(schema::PRACTICES);
-        let found = practices.find_one(doc! { "p": documents::id(practice.uuid()) }).await?;
+        let mut reading = self.reading().await?;
+        let practices = reading.database.collection::<Document>(schema::PRACTICES);
+        let found = practices
+            .find_one(doc! { "p": documents::id(practice.uuid()) })
+            .session(&mut reading.session)
+            .await?;
         self.keys.open(
             practice,
             found.ok_or(StorageError::UnknownPractice)?.blob("sealed_key")?,
@@ -189,7 +207,10 @@ impl MongoStorage {
                 for practice in followed {
                     let Some(shared) = shared.upgrade() else { return };
                     // A head that cannot be read now is read a second later.
-                    if let Ok(Some(head)) = feed::head(&shared.majority, practice).await {
+                    let Ok(mut reading) = shared.reading().await else {
+                        continue;
+                    };
+                    if let Ok(Some(head)) = feed::head(&mut reading, practice).await {
                         shared.heads.publish(practice, head.seq);
                     }
                 }
@@ -296,7 +317,14 @@ impl Storage for MongoStorage {
     }
 
     async fn head(&self, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError> {
-        bounded(feed::head(self.reads(), practice)).await
+        bounded(async { feed::head(&mut self.reading().await?, practice).await }).await
+    }
+
+    async fn catch_up(&self, practice: PracticeId) -> Result<(), StorageError> {
+        let Shared {
+            client, majority, seen, ..
+        } = self.shared.as_ref();
+        bounded(async { feed::catch_up(&mut Reading::fresh(client, majority, seen).await?, practice).await }).await
     }
 
     async fn account(&self, practice: PracticeId, user: UserId) -> Result<Option<Account>, StorageError> {
@@ -383,7 +411,7 @@ impl Storage for MongoStorage {
     }
 
     async fn replica(&self, practice: PracticeId, replica: ReplicaId) -> Result<Option<Replica>, StorageError> {
-        bounded(accounts::replica(self.reads(), practice, replica)).await
+        bounded(async { accounts::replica(&mut self.reading().await?, practice, replica).await }).await
     }
 
     async fn push(
@@ -414,7 +442,7 @@ impl Storage for MongoStorage {
     ) -> Result<FeedPage, StorageError> {
         bounded(async {
             feed::since(
-                self.reads(),
+                &mut self.reading().await?,
                 &self.key(practice).await?,
                 practice,
                 after_seq,
@@ -427,7 +455,7 @@ impl Storage for MongoStorage {
     }
 
     async fn chain_at(&self, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError> {
-        bounded(feed::chain_at(self.reads(), practice, seq)).await
+        bounded(async { feed::chain_at(&mut self.reading().await?, practice, seq).await }).await
     }
 
     async fn snapshot_page(
@@ -437,26 +465,35 @@ impl Storage for MongoStorage {
         after: Option<&EntityKey>,
         limit: PageLimit,
     ) -> Result<SnapshotPage, StorageError> {
-        bounded(async { feed::snapshot(self.reads(), &self.key(practice).await?, practice, scope, after, limit).await })
-            .await
+        bounded(async {
+            let key = self.key(practice).await?;
+            feed::snapshot(&mut self.reading().await?, &key, practice, scope, after, limit).await
+        })
+        .await
     }
 
     async fn leaves(&self, practice: PracticeId, scopes: &[Scope]) -> Result<Leaves, StorageError> {
         // Not bounded like the others: a large practice takes longer, and each command of it fails by itself.
         let key = self.key(practice).await?;
-        feed::leaves(&self.shared.client, &self.shared.plain, &key, practice, scopes).await
+        let head = self.head(practice).await?.ok_or(StorageError::UnknownPractice)?;
+        let Shared { client, plain, .. } = self.shared.as_ref();
+        feed::leaves(client, plain, &key, practice, scopes, head.seq).await
     }
 
     async fn fetch(&self, practice: PracticeId, keys: &[EntityKey]) -> Result<Vec<Row>, StorageError> {
-        bounded(async { feed::fetch(self.reads(), &self.key(practice).await?, practice, keys).await }).await
+        bounded(async {
+            let key = self.key(practice).await?;
+            feed::fetch(&mut self.reading().await?, &key, practice, keys).await
+        })
+        .await
     }
 
     async fn care_scopes(&self, practice: PracticeId, therapist: UserId) -> Result<Vec<ClientId>, StorageError> {
-        bounded(feed::care(self.reads(), practice, therapist)).await
+        bounded(async { feed::care(&mut self.reading().await?, practice, therapist).await }).await
     }
 
     async fn care_changed_after(&self, practice: PracticeId, after_seq: i64) -> Result<bool, StorageError> {
-        bounded(feed::care_changed_after(self.reads(), practice, after_seq)).await
+        bounded(async { feed::care_changed_after(&mut self.reading().await?, practice, after_seq).await }).await
     }
 
     async fn history(
@@ -465,7 +502,7 @@ impl Storage for MongoStorage {
         after_seq: i64,
         limit: u32,
     ) -> Result<Vec<HistoryEntry>, StorageError> {
-        bounded(feed::history(self.reads(), practice, after_seq, limit)).await
+        bounded(async { feed::history(&mut self.reading().await?, practice, after_seq, limit).await }).await
     }
 
     async fn watch(&self, practice: PracticeId) -> Result<watch::Receiver<i64>, StorageError> {

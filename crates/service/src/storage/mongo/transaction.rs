@@ -8,6 +8,7 @@ use mongodb::options::{Acknowledgment, ReadConcern, ReadPreference, SelectionCri
 use mongodb::{Client, ClientSession};
 use tokio::time::{sleep, timeout};
 
+use super::reading::Seen;
 use crate::storage::error::StorageError;
 
 /// After this the caller is told to try again. Transactions take milliseconds; an election takes seconds.
@@ -45,9 +46,9 @@ pub(super) trait Work: Sync {
     async fn attempt(&self, session: &mut ClientSession) -> Result<Self::Done, Undone<Self::Refusal>>;
 }
 
-/// Runs `work` until it is committed, refused, or the deadline has passed.
-pub(super) async fn run<W: Work>(client: &Client, work: &W) -> Result<W::Done, W::Refusal> {
-    match timeout(DEADLINE, attempts(client, work)).await {
+/// Runs `work` until it is committed, refused, or the deadline has passed. What was committed is noted in `seen`.
+pub(super) async fn run<W: Work>(client: &Client, seen: &Seen, work: &W) -> Result<W::Done, W::Refusal> {
+    match timeout(DEADLINE, attempts(client, seen, work)).await {
         Ok(outcome) => outcome,
         // Dropping the session has the server undo what was not committed. Whether a commit under way succeeded is learned from the
         // receipts when the device asks again.
@@ -55,14 +56,17 @@ pub(super) async fn run<W: Work>(client: &Client, work: &W) -> Result<W::Done, W
     }
 }
 
-async fn attempts<W: Work>(client: &Client, work: &W) -> Result<W::Done, W::Refusal> {
+async fn attempts<W: Work>(client: &Client, seen: &Seen, work: &W) -> Result<W::Done, W::Refusal> {
     let mut session = client.start_session().await.map_err(StorageError::from)?;
     let mut pause = FIRST_PAUSE;
     loop {
         begin(&mut session).await.map_err(StorageError::from)?;
         let error = match work.attempt(&mut session).await {
             Ok(done) => match commit(&mut session).await {
-                Ok(()) => return Ok(done),
+                Ok(()) => {
+                    seen.note(&session);
+                    return Ok(done);
+                }
                 Err(error) => error,
             },
             Err(Undone::Server(error)) => {

@@ -27,6 +27,9 @@ pub(super) fn since(
     limit: PageLimit,
 ) -> Result<FeedPage, StorageError> {
     let head = known_head(connection, practice)?;
+    if head.seq < after_seq {
+        return Err(StorageError::Unavailable(None));
+    }
     let key = rows::key(connection, keys, practice)?;
     let mut statement = connection
         .prepare_cached(&format!(
@@ -57,7 +60,7 @@ pub(super) fn since(
         }
     }
     let more = count >= limit.rows.max(1) && examined < head.seq;
-    let examined = if more { examined } else { examined.max(head.seq) };
+    let examined = if more { examined } else { head.seq };
     Ok(FeedPage {
         rows: page,
         examined,
