@@ -15,6 +15,38 @@ pub struct Cursor {
     pub chain: String,
     /// A digest of the scopes that were visible, 16 hex digits.
     pub scopes: String,
+    /// The state that was read, where it is a later one than `seq`. A row that had been changed again by then is left out up to `seq` and comes
+    /// with a later page; a service put back to before that state would never send it.
+    pub read_at: Option<Moment>,
+}
+
+/// A state of the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Its newest sequence number.
+    #[serde(rename = "q")]
+    pub seq: i64,
+    /// The first 8 bytes of the hash chain there, 16 hex digits.
+    #[serde(rename = "c")]
+    pub chain: String,
+}
+
+impl Cursor {
+    /// The newest state of which its file holds anything.
+    #[must_use]
+    pub fn newest(&self) -> Moment {
+        self.read_at.clone().unwrap_or_else(|| Moment {
+            seq: self.seq,
+            chain: self.chain.clone(),
+        })
+    }
+
+    /// The same position of a file that has also read rows of the state `newest`.
+    #[must_use]
+    pub fn having_read(self, newest: Moment) -> Self {
+        let read_at = (newest.seq > self.newest().seq).then_some(newest).or(self.read_at);
+        Self { read_at, ..self }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -23,6 +55,8 @@ struct Plain {
     q: i64,
     c: String,
     s: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r: Option<Moment>,
 }
 
 impl Serialize for Cursor {
@@ -32,6 +66,7 @@ impl Serialize for Cursor {
             q: self.seq,
             c: self.chain.clone(),
             s: self.scopes.clone(),
+            r: self.read_at.clone(),
         };
         let json = serde_json::to_vec(&plain).map_err(serde::ser::Error::custom)?;
         serializer.serialize_str(&URL_SAFE_NO_PAD.encode(json))
@@ -48,6 +83,7 @@ impl<'de> Deserialize<'de> for Cursor {
             seq: plain.q,
             chain: plain.c,
             scopes: plain.s,
+            read_at: plain.r,
         })
     }
 }

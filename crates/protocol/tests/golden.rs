@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use caseload_protocol::auth::{self, ReplicaKind};
-use caseload_protocol::cursor::Cursor;
+use caseload_protocol::cursor::{Cursor, Moment};
 use caseload_protocol::messages as m;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,16 +39,29 @@ fn row() -> String {
 
 const CURSOR: &str = "eyJlIjoiZTEiLCJxIjo5LCJjIjoiMDAiLCJzIjoiMTEifQ";
 
+const CURSOR_OF_A_LATER_STATE: &str = "eyJlIjoiZTEiLCJxIjo5LCJjIjoiMDAiLCJzIjoiMTEiLCJyIjp7InEiOjEyLCJjIjoiMjIifX0";
+
 #[test]
 fn a_cursor_is_frozen_because_devices_hand_it_back_months_later() {
     let cursor: Cursor = golden(&format!("\"{CURSOR}\""));
+    let expected = Cursor {
+        epoch: "e1".into(),
+        seq: 9,
+        chain: "00".into(),
+        scopes: "11".into(),
+        read_at: None,
+    };
+    assert_eq!(cursor, expected);
+    let cursor: Cursor = golden(&format!("\"{CURSOR_OF_A_LATER_STATE}\""));
+    let read_at = Moment {
+        seq: 12,
+        chain: "22".into(),
+    };
     assert_eq!(
         cursor,
         Cursor {
-            epoch: "e1".into(),
-            seq: 9,
-            chain: "00".into(),
-            scopes: "11".into()
+            read_at: Some(read_at),
+            ..expected
         }
     );
 }

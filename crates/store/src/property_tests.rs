@@ -157,6 +157,7 @@ impl Service {
                 seq,
                 chain: String::new(),
                 scopes: String::new(),
+                read_at: None,
             },
         )
     }

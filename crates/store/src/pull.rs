@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, Scope};
-use caseload_protocol::cursor::Cursor;
+use caseload_protocol::cursor::{Cursor, Moment};
 use caseload_protocol::messages::WireRow;
 use rusqlite::Connection;
 use thiserror::Error;
@@ -148,6 +148,19 @@ impl Store {
             held.sort_unstable();
             state::put(connection, Name::Scopes, &held)?;
             state::put(connection, Name::Cursor, beginning)
+        })
+    }
+
+    /// Notes that rows of the state `newest` are held although the position is an earlier one. Before a snapshot is finished, so that no crash
+    /// leaves its rows without it.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn note_read(&self, newest: Moment) -> Result<(), StorageError> {
+        self.transact(|connection| match state::get::<Cursor>(connection, Name::Cursor)? {
+            Some(cursor) => state::put(connection, Name::Cursor, &cursor.having_read(newest)),
+            // Without a position everything is compared anyway.
+            None => Ok(()),
         })
     }
 

@@ -10,7 +10,7 @@ use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, ReplicaId, Scope, registry};
 use caseload_protocol::auth::{RegisterReplicaRequest, ReplicaKind};
 use caseload_protocol::checksum::Sums;
-use caseload_protocol::cursor::Cursor;
+use caseload_protocol::cursor::{Cursor, Moment};
 use caseload_protocol::messages::{
     BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloRequest, HelloResponse,
     LastOp, Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse,
@@ -457,20 +457,26 @@ impl Engine {
                 .scopes
                 .iter()
                 .filter(|scope| !resuming && !answer.leave.contains(scope));
-            let mut start: Option<Cursor> = None;
+            let (mut start, mut newest): (Option<Cursor>, Option<Moment>) = (None, None);
             for scope in answer.enter.iter().chain(held) {
-                let cursor = self.snapshot(*scope, limits, round).await?;
-                start.get_or_insert(cursor);
+                let (first, last) = self.snapshot(*scope, limits, round).await?;
+                start.get_or_insert(first);
+                newest = Some(last);
             }
+            let having_read = |cursor: Cursor| match newest {
+                Some(newest) => cursor.having_read(newest),
+                None => cursor,
+            };
             match start {
                 // A file that starts from a snapshot goes on from the moment before its first page.
                 Some(cursor) if !resuming => {
+                    let cursor = having_read(cursor);
                     round
                         .changed
                         .extend(self.blocking(move |store| store.set_cursor(&cursor)).await??);
                 }
                 _ => {
-                    let (rows, cursor, more) = (answer.rows, answer.cursor, answer.more);
+                    let (rows, cursor, more) = (answer.rows, having_read(answer.cursor), answer.more);
                     let changed = self
                         .blocking(move |store| {
                             if more {
@@ -489,7 +495,8 @@ impl Engine {
         }
     }
 
-    async fn snapshot(&self, scope: Scope, limits: &Limits, round: &mut Round) -> Result<Cursor, SyncError> {
+    /// Takes in all rows of a scope; gives the position before its first page and the state of its last.
+    async fn snapshot(&self, scope: Scope, limits: &Limits, round: &mut Round) -> Result<(Cursor, Moment), SyncError> {
         let replica = self.blocking(|store| store.sync_state()).await??.replica;
         let mut after = None;
         let mut seen = HashSet::new();
@@ -510,6 +517,7 @@ impl Engine {
             if answer.cursor.seq < first.seq {
                 return Err(too_old_to_tell());
             }
+            let newest = answer.cursor.newest();
             seen.extend(answer.rows.iter().map(|row| row.key.clone()));
             round.pulled += answer.rows.len();
             let rows = answer.rows;
@@ -519,11 +527,15 @@ impl Engine {
             match answer.after {
                 Some(key) => after = Some(key),
                 None => {
+                    let read = newest.clone();
                     let gone = self
-                        .blocking(move |store| store.finish_snapshot(scope, &seen, Removal::AtMostAFifth))
+                        .blocking(move |store| {
+                            store.note_read(read)?;
+                            store.finish_snapshot(scope, &seen, Removal::AtMostAFifth)
+                        })
                         .await??;
                     round.changed.extend(gone);
-                    return Ok(first);
+                    return Ok((first, newest));
                 }
             }
         }

@@ -1,10 +1,12 @@
 //! Pull: the feed from a cursor on, filtered to what the reader may see.
 
+use std::cmp::Ordering;
+
 use caseload_domain::{PracticeId, Scope};
 #[cfg(feature = "test-faults")]
-use caseload_faults::bugs::{Bug, has};
+use caseload_faults::bugs::{self, Bug};
 use caseload_protocol::checksum::{Leaf, hex};
-use caseload_protocol::cursor::Cursor;
+use caseload_protocol::cursor::{Cursor, Moment};
 use caseload_protocol::facts::PracticeHead;
 use caseload_protocol::messages::{PullRequest, PullResponse, WireErrorCode};
 use caseload_protocol::row::Row;
@@ -38,7 +40,7 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
     };
     let examined = page.examined;
     #[cfg(feature = "test-faults")]
-    let examined = if has(Bug::CursorAtHeadAfterPage) && !page.rows.is_empty() {
+    let examined = if bugs::has(Bug::CursorAtHeadAfterPage) && !page.rows.is_empty() {
         page.head.seq
     } else {
         examined
@@ -125,16 +127,29 @@ pub(super) async fn refusal_of(
     if cursor.seq < head.gc_floor {
         return Ok(Some(WireErrorCode::CursorTooOld));
     }
-    let chain = if cursor.seq == head.seq {
-        Some(head.chain)
-    } else {
-        app.storage.chain_at(practice, cursor.seq).await?
+    let position = Moment {
+        seq: cursor.seq,
+        chain: cursor.chain.clone(),
     };
-    let same = chain.is_some_and(|chain| chain_text(&chain) == cursor.chain);
-    Ok((!same).then_some(WireErrorCode::HistoryDiverged))
+    for moment in cursor.read_at.iter().chain([&position]) {
+        if !has(app, practice, moment, head).await? {
+            return Ok(Some(WireErrorCode::HistoryDiverged));
+        }
+    }
+    Ok(None)
 }
 
-/// The cursor at `seq`, a state at or before `head`.
+/// Whether this history was ever in that state.
+async fn has(app: &App, practice: PracticeId, moment: &Moment, head: &PracticeHead) -> Result<bool, ApiError> {
+    let chain = match moment.seq.cmp(&head.seq) {
+        Ordering::Less => app.storage.chain_at(practice, moment.seq).await?,
+        Ordering::Equal => Some(head.chain),
+        Ordering::Greater => None,
+    };
+    Ok(chain.is_some_and(|chain| chain_text(&chain) == moment.chain))
+}
+
+/// The cursor at `seq`, a position at or before `head`, the state that was read.
 pub(super) async fn cursor(
     app: &App,
     practice: PracticeId,
@@ -150,11 +165,16 @@ pub(super) async fn cursor(
             .await?
             .ok_or(WireErrorCode::Internal)?
     };
+    let read_at = (seq < head.seq).then(|| Moment {
+        seq: head.seq,
+        chain: chain_text(&head.chain),
+    });
     Ok(Cursor {
         epoch: head.epoch.clone(),
         seq,
         chain: chain_text(&chain),
         scopes: entitlement.digest(),
+        read_at,
     })
 }
 

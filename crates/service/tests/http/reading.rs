@@ -3,6 +3,7 @@
 use caseload_domain::entities::care_relationship_id;
 use caseload_domain::{ClientId, EntityKey, OpId, Role, Scope};
 use caseload_protocol::checksum::Sums;
+use caseload_protocol::cursor::Moment;
 use caseload_protocol::messages::{
     BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloResponse, LastOp, OpKind,
     PullResponse, PushResponse, SnapshotRequest, SnapshotResponse, WaitResponse, WireErrorCode, WireRow,
@@ -110,6 +111,33 @@ async fn pages_are_bounded_and_lose_nothing() {
     assert_eq!((one.rows.len(), two.rows.len(), two.after), (4, 2, None));
 }
 
+/// A row that was changed behind the page is not in it. Put back to a state in which it lay before the page, the service would pass it over.
+#[tokio::test]
+async fn a_page_names_the_state_that_was_read_and_a_history_without_that_state_refuses_its_position() {
+    let (clinic, owner) = Clinic::with_owner().await;
+    let me = &owner.member;
+    me.create_client(&clinic, 1).await;
+    let earlier = me.pull_all(&clinic.http, me.office, &[Scope::Office]).await.cursor;
+    assert_eq!(earlier.read_at, None, "the position is the state itself");
+    me.create_client(&clinic, 3).await;
+    let mut request = me.pull(me.office, &[Scope::Office]);
+    request.max_rows = 1;
+    let page: PullResponse = clinic.http.post_as(me, PULL, &request).await.json();
+    let all = me.pull_all(&clinic.http, me.office, &[Scope::Office]).await.cursor;
+    assert!(page.more && page.cursor.seq < earlier.seq);
+    assert_eq!(page.cursor.newest(), all.newest());
+
+    request.cursor = at(&page.cursor, |cursor| {
+        // As if this service were one that was put back and has written something else since.
+        cursor.read_at = Some(Moment {
+            chain: "0".repeat(16),
+            ..all.newest()
+        });
+    });
+    let refused = clinic.http.post_as(me, PULL, &request).await;
+    assert_eq!(refused.code(), WireErrorCode::HistoryDiverged);
+}
+
 #[tokio::test]
 async fn a_cursor_of_another_history_is_refused() {
     let (clinic, owner) = Clinic::with_owner().await;
@@ -135,6 +163,16 @@ async fn a_cursor_of_another_history_is_refused() {
         (
             "chain",
             at(&cursor, |cursor| cursor.chain = "0".repeat(16)),
+            WireErrorCode::HistoryDiverged,
+        ),
+        (
+            "read from a state beyond the head",
+            at(&cursor, |cursor| {
+                cursor.read_at = Some(Moment {
+                    seq: cursor.seq + 1,
+                    chain: cursor.chain.clone(),
+                });
+            }),
             WireErrorCode::HistoryDiverged,
         ),
     ] {

@@ -181,6 +181,7 @@ pub(crate) fn cursor(seq: i64) -> Cursor {
         seq,
         chain: "0".repeat(16),
         scopes: "0".repeat(16),
+        read_at: None,
     }
 }
 

@@ -260,6 +260,23 @@ fn a_finished_snapshot_removes_what_the_service_does_not_have_and_keeps_what_wai
 }
 
 #[test]
+fn a_position_names_the_newest_state_of_which_rows_are_held() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let newest = || store.sync_state().unwrap().cursor.map(|cursor| cursor.newest().seq);
+    store.note_read(cursor(9).newest()).unwrap();
+    assert_eq!(newest(), None, "without a position everything is compared anyway");
+    store.apply_page(&[], &cursor(4)).unwrap();
+    for (read, expected) in [(9, 9), (7, 9), (11, 11)] {
+        store.note_read(cursor(read).newest()).unwrap();
+        assert_eq!(newest(), Some(expected));
+    }
+    assert_eq!(store.sync_state().unwrap().cursor.unwrap().seq, 4);
+    store.apply_page(&[], &cursor(12)).unwrap();
+    assert_eq!(newest(), Some(12));
+}
+
+#[test]
 fn leaving_a_scope_erases_its_rows_and_keeps_unsent_work_as_refused() {
     let clinic = Clinic::new();
     let store = clinic.clinical();
