@@ -20,5 +20,5 @@ pub mod row;
 /// The protocol version that this program speaks, and the oldest that it still understands.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The version of a writer: documents changed by a newer one may carry `min_writer` above it, and are then read-only here.
+/// The version of this program as a writer. A service that takes changes only of newer ones says so in its greeting.
 pub const WRITER_VERSION: u32 = 1;

@@ -371,7 +371,7 @@ pub struct WireRow {
     pub del: bool,
     /// The version of its document.
     pub sv: u32,
-    /// The lowest writer version that may change it.
+    /// The lowest version of the document that a program must know to change it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub min_writer: u32,
     /// Its scope.

@@ -31,7 +31,7 @@ pub struct Row {
     pub deleted: bool,
     /// The version of the document.
     pub schema: u32,
-    /// The lowest writer version that may change it.
+    /// The lowest version of the document that a program must know to change it.
     pub min_writer: u32,
     /// Its readers.
     pub scope: Scope,

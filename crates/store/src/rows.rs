@@ -27,7 +27,7 @@ pub struct Entity {
     pub deleted: bool,
     /// The version of the document.
     pub sv: u32,
-    /// The oldest writer that may change it.
+    /// The lowest version of the document that a program must know to change it.
     pub min_writer: u32,
     /// Its readers.
     pub scope: Scope,

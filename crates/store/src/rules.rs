@@ -3,7 +3,6 @@
 
 use caseload_domain::registry::{EntityType, Policy, Writers};
 use caseload_domain::{Document, appointments};
-use caseload_protocol::WRITER_VERSION;
 use caseload_protocol::messages::{Op, OpKind};
 use caseload_protocol::rebase::Working;
 use serde_json::Value;
@@ -30,7 +29,7 @@ pub(crate) fn is_allowed(
         return may_create(entity, before, op).map(|()| true);
     }
     let before = before.ok_or(WriteError::Missing)?;
-    if stored.is_some_and(|stored| stored.min_writer > WRITER_VERSION) {
+    if stored.is_some_and(|stored| stored.min_writer > entity.schema) {
         return Err(WriteError::NeedsNewerProgram);
     }
     let has_reason = op.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());

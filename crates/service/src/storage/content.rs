@@ -188,6 +188,36 @@ mod tests {
         assert!(holds_marker(text.as_bytes()));
     }
 
+    /// The bytes of a hexadecimal literal.
+    fn unhex(text: &str) -> Vec<u8> {
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+            panic!("an odd literal")
+        };
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        pairs.iter().map(byte).collect()
+    }
+
+    #[test]
+    fn a_row_that_an_earlier_program_sealed_opens_with_its_content_and_marks() {
+        const PRACTICE_KEY: &str = "01011000ca155d77e0bd7da209d97bd96b9c8406683cdd01759bb708b5bbb9a6c2c136295191c4c2234f3673b0fd4a21a696\
+             c36332a4d41af5465ee2a136e2aae731531443201188eee09643f605353e2de583fad5b878f13a8cbdd298038d3dcb9b6f56\
+             2e7fe9770173bf9115dde3d754b0";
+        const ROW: &str = "0101beed8954c36285c4ced7b1d82a2eafd243f7d1c1fb94b823eee4fa7651ffefd32b84de26a8895c0cec017d4ba632064d\
+             59531740447881291d7bbf76e31caaf5a94914aff22edb33120349e05adb3dacb24f5e5a87a76b5229ddcc409d51a9239b58\
+             3e478e681f998051629ef13a9d1153cc29bd054602d32945cdf118e1a4574d7a38dcfaa148a8ffe37ff952e1bf4dca30478f\
+             bf5faf179de6ff56a68c442fa01c469057c5332b361665260f07a2d4a36eef15adac7cce6dd8c8dec031bbc377c129f7a907\
+             7a1edb5deedd0857c4135ba269282f8b0e71da584369d99cd5ce9b002d49";
+        let practice = PracticeId::new(Uuid::from_u128(1));
+        let ring = Keyring::new(&SymmetricKey::from_bytes([7; 32]));
+        let key = ring.open(practice, &unhex(PRACTICE_KEY)).unwrap();
+        let note = EntityKey::new("session_note", EntityId::new(Uuid::from_u128(3)));
+        let (content, marks) = open(&key, &note, &unhex(ROW)).unwrap();
+        let expected = json!({"body": {"sections": {"plan": "\u{7e4a}"}}, "salt": "00112233445566778899aabbccddeeff"});
+        assert_eq!(serde_json::to_value(&content).unwrap(), expected);
+        let by = ReplicaId::new(Uuid::from_u128(4));
+        assert_eq!(marks, BTreeMap::from([("body".to_owned(), UnitMark { r: 1, by })]));
+    }
+
     #[test]
     fn marks_come_back_as_they_were() {
         let (here, there) = (ReplicaId::new(Uuid::from_u128(1)), ReplicaId::new(Uuid::from_u128(2)));

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use caseload_domain::{Document, Scope, UserId};
-use caseload_protocol::messages::Outcome;
+use caseload_domain::{Document, EntityKey, Scope, UserId};
+use caseload_protocol::messages::{OpKind, Outcome};
 use caseload_service::storage::mongo::MongoStorage;
 use caseload_service::storage::sqlite::SqliteStorage;
 use caseload_service::storage::{OpenError, Storage, StorageError};
@@ -20,6 +20,7 @@ use crate::ground::Ground;
 
 on_both_storages!(
     members_that_nobody_knows_come_back_byte_equal,
+    a_unit_that_nobody_here_knows_conflicts_and_is_settled_like_any_other,
     care_scopes_follow_the_state_of_the_relationships,
     a_change_of_care_is_noticed_after_every_earlier_number_and_other_changes_are_not,
     practices_do_not_see_each_other,
@@ -61,6 +62,48 @@ async fn members_that_nobody_knows_come_back_byte_equal(ground: Ground) {
     let found = clinic.row(&key("client", 1)).await;
     expected.set("number", found.doc.unit("number").unwrap().clone());
     assert_eq!(found.doc.canonical().unwrap(), expected.canonical().unwrap());
+}
+
+/// Two programs newer than this service change a unit that came after it, in the office's rows and in sealed ones.
+async fn a_unit_that_nobody_here_knows_conflicts_and_is_settled_like_any_other(ground: Ground) {
+    let clinic = Clinic::on(&ground.storage).await;
+    let mut one = clinic.sender(800, OWNER).await;
+    let mut two = clinic.sender(801, OWNER).await;
+    let value = |name: &str| json!({"kept": {"name": name, "deep": [1, {"x": null}, "한글"]}});
+    clinic
+        .push(
+            &mut one,
+            vec![create("client", 1, &client_document("Kim")), grant(1, OWNER)],
+        )
+        .await;
+    clinic
+        .push(&mut one, vec![create("session_note", 5, &note(1, OWNER, "text"))])
+        .await;
+    for (kind, number, record) in [("client", 1, "conflict"), ("session_note", 5, "clinical_conflict")] {
+        let change = |name: &str, base| vec![patch(kind, number, base, &json!({"from_a_newer_program": value(name)}))];
+        let first = clinic.push(&mut one, change("first", 1)).await;
+        assert_eq!(first.results[0].st, Outcome::Applied, "{kind}");
+        let second = clinic.push(&mut two, change("second", 1)).await;
+        assert_eq!(second.results[0].st, Outcome::Conflict, "{kind}");
+        let conflict = EntityKey::new(record, second.results[0].opened[0]);
+        let kept = clinic.row(&conflict).await;
+        assert_eq!(kept.doc.unit("current").unwrap()["value"], value("first"), "{kind}");
+        assert_eq!(kept.doc.unit("other").unwrap()["value"], value("second"), "{kind}");
+
+        // Somebody chooses the second: the value is written by a patch of its own, in the group that settles.
+        let settle = op(OpKind::Settle, conflict.clone(), kept.rev, &json!({"choice": "other"}));
+        let mut chosen = change("second", 2);
+        chosen.push(settle);
+        let settled = clinic.push(&mut one, chosen).await;
+        assert!(
+            settled.results.iter().all(|result| result.st == Outcome::Applied),
+            "{kind}"
+        );
+        let row = clinic.row(&key(kind, number)).await;
+        assert_eq!(row.doc.unit("from_a_newer_program"), Some(&value("second")), "{kind}");
+        let record = clinic.row(&conflict).await;
+        assert_eq!(record.doc.text("state", "state"), Some("settled"), "{kind}");
+    }
 }
 
 async fn care_scopes_follow_the_state_of_the_relationships(ground: Ground) {

@@ -42,3 +42,4 @@ mod random_histories;
 mod receipts;
 mod sessions;
 mod sharding;
+mod stored;

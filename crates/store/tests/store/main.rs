@@ -7,4 +7,5 @@ mod fixture;
 mod intents;
 mod search;
 mod sharing;
+mod stored;
 mod writes;
