@@ -18,19 +18,28 @@ struct Row {
     problem: Option<String>,
 }
 
+impl Row {
+    fn line(&self) -> String {
+        let verdict = if self.problem.is_none() { "PASS" } else { "FAIL" };
+        format!("{verdict}  {:>6.1} s  {}", self.took.as_secs_f64(), self.name)
+    }
+}
+
 impl Report {
-    /// Does one step and notes how it ended.
+    /// Does one step and notes how it ended. Says so on standard error at once: a run takes minutes.
     ///
     /// # Errors
     /// The step's own.
     pub fn step<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
         let began = Instant::now();
         let result = step();
-        self.rows.push(Row {
+        let row = Row {
             name: name.to_owned(),
             took: began.elapsed(),
             problem: result.as_ref().err().map(|error| format!("{error:#}")),
-        });
+        };
+        eprintln!("{}", row.line());
+        self.rows.push(row);
         result
     }
 
@@ -45,9 +54,8 @@ impl Report {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for row in &self.rows {
-            let verdict = if row.problem.is_none() { "PASS" } else { "FAIL" };
             // Writing to a text cannot fail.
-            writeln!(text, "{verdict}  {:>6.1} s  {}", row.took.as_secs_f64(), row.name).ok();
+            writeln!(text, "{}", row.line()).ok();
             for line in row.problem.iter().flat_map(|problem| problem.lines()) {
                 writeln!(text, "                {line}").ok();
             }

@@ -4,6 +4,7 @@
 //! Every step asserts what a person would look for. Nothing is asked of the program except through its windows and its files.
 
 mod access;
+mod administer;
 mod apart;
 mod first_run;
 mod join;
@@ -138,9 +139,10 @@ impl Story {
             "the service comes up and the practice is published with the setup code",
             || self.publish(),
         )?;
-        report.step("a second desktop joins as front desk with an enrolment code", || {
-            self.join()
-        })?;
+        report.step(
+            "a second desktop joins as front desk with an enrolment code, and keeps a recovery code of its own",
+            || self.join(),
+        )?;
         report.step("the front desk sees clients and appointments", || {
             self.desk_sees_the_office()
         })?;
@@ -165,6 +167,9 @@ impl Story {
             || self.settle_the_clash(),
         )?;
         report.step("desktops and service end equal by checksum", || self.compare())?;
+        report.step("an administrator joins and brings somebody in herself", || {
+            self.an_administrator_brings_somebody_in()
+        })?;
         report.step("a wrong passphrase is refused and the right one opens", || {
             self.lock_and_unlock()
         })?;
@@ -182,7 +187,12 @@ impl Story {
                 eprintln!("no picture of the failure: {error:#}");
             }
         }
-        for log in ["service.log", "therapist/window.log", "desk/window.log"] {
+        for log in [
+            "service.log",
+            "therapist/window.log",
+            "desk/window.log",
+            "admin/window.log",
+        ] {
             let target = self.pictures.join(log.replace('/', "-"));
             // A log that is not there says nothing either.
             fs::copy(self.folder.path().join(log), target).ok();

@@ -244,6 +244,10 @@ impl Story {
             .desk
             .run(&["join", &line, "--name", "Morgan Reed", "--device", "Front desk"])?;
         ensure!(status.pointer("/published") == Some(&Value::Bool(true)) || status["session"].is_null());
+        ensure!(
+            text_at(&status, "/recoveryCode")?.split('-').count() == 9,
+            "whoever joins gets a recovery code of her own"
+        );
         self.share(&self.desk)
     }
 

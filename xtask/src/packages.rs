@@ -70,7 +70,7 @@ pub(crate) fn install_missing(purposes: &[Purpose], consent: Consent) -> Result<
     }
     say(format!("missing: {}", missing.join(" ")));
     if consent == Consent::Ask && !agrees("Install them with apt-get?")? {
-        bail!("these packages are needed: apt-get install {}", missing.join(" "));
+        bail!("these packages are needed: {}", by_hand(&missing));
     }
     install(&missing)
 }
@@ -120,27 +120,41 @@ fn installed(listing: &str) -> BTreeSet<String> {
 }
 
 fn install(missing: &[&str]) -> Result<()> {
-    apt_get(&["update"])?;
-    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(missing);
-    apt_get(&arguments)
-}
-
-fn apt_get(arguments: &[&str]) -> Result<()> {
-    let user = processes::output("id", Command::new("id").arg("-u"))?;
-    let mut command = if user.trim() == "0" {
-        Command::new("env")
-    } else if let Some(sudo) = on_path("sudo") {
-        let mut command = Command::new(sudo);
-        command.arg("env");
-        command
-    } else {
+    let Some(privileged) = privileged()? else {
         bail!(
-            "system packages are missing, and this user is neither root nor has sudo. As root: apt-get {}",
-            arguments.join(" ")
+            "system packages are missing, and this user is neither root nor has sudo. As root: {}",
+            by_hand(missing)
         );
     };
+    apt_get(privileged, &["update"])?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(missing);
+    apt_get(privileged, &arguments)
+}
+
+/// What a person with the right to types instead.
+fn by_hand(missing: &[&str]) -> String {
+    format!(
+        "apt-get update && apt-get install --yes --no-install-recommends {}",
+        missing.join(" ")
+    )
+}
+
+/// The words before `apt-get`: none for root, `sudo` for somebody who has it; nothing for everybody else.
+fn privileged() -> Result<Option<&'static [&'static str]>> {
+    let user = processes::output("id", Command::new("id").arg("-u"))?;
+    Ok(match user.trim() {
+        "0" => Some(&["env"]),
+        _ if on_path("sudo").is_some() => Some(&["sudo", "env"]),
+        _ => None,
+    })
+}
+
+fn apt_get(privileged: &[&str], arguments: &[&str]) -> Result<()> {
+    let (program, words) = privileged.split_first().context("a command has a program")?;
+    let mut command = Command::new(program);
     command
+        .args(words)
         .args([
             "DEBIAN_FRONTEND=noninteractive",
             "apt-get",
@@ -165,6 +179,14 @@ mod tests {
     fn only_packages_in_the_state_installed_count() {
         let listing = "xvfb\tinstall ok installed\nlibssl-dev\thold ok installed\nchromium\tdeinstall ok config-files\nunzip\tinstall ok half-configured\n";
         assert_eq!(installed(listing), ["libssl-dev", "xvfb"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn who_may_not_install_is_given_the_whole_line() {
+        assert_eq!(
+            by_hand(&["xvfb", "xauth"]),
+            "apt-get update && apt-get install --yes --no-install-recommends xvfb xauth"
+        );
     }
 
     #[test]

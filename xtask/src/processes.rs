@@ -8,6 +8,7 @@
 //! A process that starts a session of its own escapes; none of ours does.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -130,16 +131,18 @@ pub(crate) fn finish(name: &str, command: &mut Command) -> Result<()> {
 }
 
 /// Runs a command to its end and returns what it wrote to standard output.
+///
+/// # Errors
+/// As [`finish`], and when the command writes something that is not UTF-8.
 pub(crate) fn output(name: &str, command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("start {name}"))?;
-    if !output.status.success() {
-        bail!("{name} failed: {}", output.status);
+    let mut running = Running::start(name, command.stdout(Stdio::piped()))?;
+    let mut written = Vec::new();
+    if let Some(mut from) = running.child.stdout.take() {
+        from.read_to_end(&mut written)
+            .with_context(|| format!("read what {name} writes"))?;
     }
-    String::from_utf8(output.stdout).with_context(|| format!("read what {name} wrote"))
+    running.finish()?;
+    String::from_utf8(written).with_context(|| format!("read what {name} wrote"))
 }
 
 /// Waits a moment before a question to another program is asked again.
@@ -255,6 +258,15 @@ mod tests {
             error.to_string().contains("left processes running (ended now): sleep"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_a_program_writes_is_returned_whole_and_its_failure_is_named() {
+        let text = output("a shell", Command::new("sh").args(["-c", "echo one; echo two"])).unwrap();
+        assert_eq!(text, "one\ntwo\n");
+        let error = output("a failing shell", Command::new("sh").args(["-c", "echo one; exit 4"])).unwrap_err();
+        assert_eq!(error.to_string(), "a failing shell failed: exit status: 4");
+        assert!(output("a careless shell", Command::new("sh").args(["-c", "printf '\\377'"])).is_err());
     }
 
     #[test]

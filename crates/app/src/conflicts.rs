@@ -158,6 +158,7 @@ fn person_at(read: &ReadTx<'_>, office: &Office, replica: &str) -> Option<String
     let certificates = read.list("certificate").ok()?;
     let mut people: Vec<&str> = certificates
         .iter()
+        .filter(|certificate| certificate.doc.unit("chain").is_some())
         .filter(|certificate| certificate.doc.text("holder", "device") == Some(device))
         .filter_map(|certificate| certificate.doc.text("holder", "user"))
         .collect();

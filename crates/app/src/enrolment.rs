@@ -12,6 +12,7 @@ use caseload_sync::session::{claim, open_enrolment, redeem};
 use caseload_vault::certificates::{AdminCertificate, Authorisation, Chain, Signed, verify_chain};
 use caseload_vault::enrolment::{EnrolmentCode, Invitation, LIFETIME_MS, Parcel, TlsPin};
 use caseload_vault::passphrase::Passphrase;
+use caseload_vault::recovery::RecoveryCode;
 use caseload_vault::vault::{Joining, NewUser};
 use caseload_vault::{Unlocked, Vault};
 use serde_json::{Value, json};
@@ -27,8 +28,10 @@ use crate::fault::{Fault, answer};
 use crate::login::{Login, chain_of, setting};
 use crate::people::{self, NewStaff, certificate_key, role_named};
 use crate::practice::{certificate, new_stores, require_empty};
+use crate::recovery::PendingRecovery;
 use crate::sharing::{self, on_own_threads, pin_of, pin_text, session, transport};
 use crate::views::office::{Office, role};
+use crate::vouching::{self, Signer};
 use crate::{files, unlock};
 
 impl App {
@@ -43,10 +46,11 @@ impl App {
         self.sync_overview()
     }
 
-    /// Leaves an enrolment at the service and gives the line for the newcomer; it is used once, within ten minutes.
+    /// Leaves an enrolment at the service and gives the line for the newcomer; it is used once, within ten minutes. Everybody may add computers of
+    /// their own; people are added by the owner and by administrators for whom a computer of the owner has vouched.
     ///
     /// # Errors
-    /// `not_published`, `forbidden`, `invalid_fields`, `offline`.
+    /// `not_published`, `forbidden`, `not_vouched_for`, `invalid_fields`, `clock_skewed`, `offline`.
     pub async fn mint_enrolment(&self, request: MintEnrolment) -> Result<Enrolment, AppError> {
         let login = answer("mint_enrolment", self.core.login())?;
         answer(
@@ -55,7 +59,8 @@ impl App {
         )
     }
 
-    /// Joins a practice with an enrolment line, on a computer that has none. The new person is signed in.
+    /// Joins a practice with an enrolment line, on a computer that has none. The new person is signed in; somebody whose keys are new has a
+    /// recovery code from then on, which is shown until two of its groups were typed back.
     ///
     /// # Errors
     /// `practice_exists`, `code_malformed`, `code_expired`, `code_refused`, `pin_mismatch`, `offline`, `invalid_fields`. Then nothing is left behind.
@@ -187,7 +192,7 @@ async fn mint(core: Arc<Core>, login: Arc<Login>, request: MintEnrolment) -> Res
     let code = EnrolmentCode::random();
     let whom = match request.kind {
         EnrolmentKind::OwnComputer => own_computer(&core, &login, &code)?,
-        EnrolmentKind::Person => person(&core, &login, &request, &code)?,
+        EnrolmentKind::Person => person(&core, &login, &request, &code).await?,
     };
     // What was written about the newcomer has to be at the service before she comes.
     sharing::share(Arc::clone(&core), Arc::clone(&login)).await?;
@@ -195,12 +200,12 @@ async fn mint(core: Arc<Core>, login: Arc<Login>, request: MintEnrolment) -> Res
     let minted = MintRequest {
         id: code.id().to_string(),
         authorisation: serde_json::to_value(&whom.authorisation).map_err(|_| ErrorCode::Internal)?,
-        admin_certificate: Value::Null,
+        admin_certificate: serde_json::to_value(&whom.admin_certificate).map_err(|_| ErrorCode::Internal)?,
         sealed_bundle: Some(whom.sealed),
         user_name: whom.name,
         expires_ms: whom.authorisation.statement().expires_at_ms,
     };
-    connection.session.mint(&minted).await?;
+    connection.session.mint(&minted).await.map_err(born_expired)?;
     let stated = whom.authorisation.statement();
     let invitation = Invitation {
         address,
@@ -218,10 +223,20 @@ async fn mint(core: Arc<Core>, login: Arc<Login>, request: MintEnrolment) -> Res
     })
 }
 
+/// A code that is over before it was left was dated by a clock that is behind.
+fn born_expired(error: TransportError) -> Fault {
+    match error.code() {
+        Some(WireErrorCode::CodeExpired) => ErrorCode::ClockSkewed.into(),
+        _ => error.into(),
+    }
+}
+
 /// Whom a code is for, with what only its holder can open.
 struct Whom {
     name: String,
     authorisation: Signed<Authorisation>,
+    /// What the root says about who signed, where the root did not sign itself.
+    admin_certificate: Option<Signed<AdminCertificate>>,
     sealed: String,
 }
 
@@ -242,18 +257,19 @@ fn own_computer(core: &Core, login: &Login, code: &EnrolmentCode) -> Result<Whom
     Ok(Whom {
         name,
         authorisation,
+        admin_certificate: None,
         sealed: format!("{}.{}", URL_SAFE_NO_PAD.encode(sealed), URL_SAFE_NO_PAD.encode(sponsor)),
     })
 }
 
-/// Somebody new. Only the practice's root signs for people, which the owner has.
-fn person(core: &Core, login: &Login, request: &MintEnrolment, code: &EnrolmentCode) -> Result<Whom, Fault> {
-    login.require_admin()?;
-    let root = lock(&login.vault)
-        .identity()
-        .root_signing
-        .clone()
-        .ok_or(ErrorCode::Forbidden)?;
+/// Somebody new. The practice's root signs for people, which the owner has, or an administrator for whom the root vouched.
+async fn person(
+    core: &Arc<Core>,
+    login: &Arc<Login>,
+    request: &MintEnrolment,
+    code: &EnrolmentCode,
+) -> Result<Whom, Fault> {
+    let signer = signer(core, login).await?;
     let name = request.full_name.as_deref().unwrap_or_default().trim().to_owned();
     let mut check = Checks::default();
     check.line("fullName", &name);
@@ -264,7 +280,7 @@ fn person(core: &Core, login: &Login, request: &MintEnrolment, code: &EnrolmentC
     let role = request.role.map(role_named).ok_or(ErrorCode::InvalidRequest)?;
     let admin = role == caseload_domain::Role::Admin;
     let user = invited(core, login, &name, role, admin)?;
-    let authorisation = Signed::new(authorisation(core, login, code, user, role, admin), &root);
+    let authorisation = Signed::new(authorisation(core, login, code, user, role, admin), signer.key());
     let parcel = Parcel {
         user,
         practice_root: login.root,
@@ -274,8 +290,18 @@ fn person(core: &Core, login: &Login, request: &MintEnrolment, code: &EnrolmentC
     Ok(Whom {
         name,
         authorisation,
+        admin_certificate: signer.certificate().cloned(),
         sealed,
     })
+}
+
+/// How this person signs for newcomers. What the owner's computer said about her may be at the service and not here yet.
+async fn signer(core: &Arc<Core>, login: &Arc<Login>) -> Result<Signer, Fault> {
+    if let Some(signer) = vouching::signer(login)? {
+        return Ok(signer);
+    }
+    sharing::share(Arc::clone(core), Arc::clone(login)).await?;
+    vouching::signer(login)?.ok_or(Fault::Rule(ErrorCode::NotVouchedFor))
 }
 
 /// Writes the newcomer down; somebody who was invited before and has not come is the same person.
@@ -333,7 +359,7 @@ async fn join(core: &Arc<Core>, request: Join) -> Result<(), Fault> {
         id: invitation.code.id().to_string(),
     };
     let left = open_enrolment(&transport, &opened).await?;
-    let (authorisation, admin) = checked_authorisation(core, &invitation, &left)?;
+    let (authorisation, admin) = checked_authorisation(&invitation, &left)?;
     let (joining, sponsor) = parcel(&invitation, &left)?;
     let name = match request.full_name.as_deref().map(str::trim) {
         Some(name) if !name.is_empty() => name.to_owned(),
@@ -354,14 +380,14 @@ async fn join(core: &Arc<Core>, request: Join) -> Result<(), Fault> {
     let made =
         tokio::task::spawn_blocking(move || Vault::join_device(&blocking.profile, person, joining, &passphrase, kdf))
             .await?;
-    let (vault, _) = made?;
+    let (vault, recovery) = made?;
     let chain = Chain {
         admin,
         sponsor,
         authorisation: Some(authorisation),
         user: own_certificate(&vault, &invitation),
     };
-    let joined = enter(core, vault, &request, &invitation, chain, &transport).await;
+    let joined = enter(core, vault, recovery, &request, &invitation, chain, &transport).await;
     let login = joined.inspect_err(|_| files::remove_new(&core.profile, user))?;
     keep_service(&login, &invitation.address, invitation.pin)?;
     unlock::begin(core, login)?;
@@ -387,9 +413,9 @@ async fn join(core: &Arc<Core>, request: Join) -> Result<(), Fault> {
     })
 }
 
-/// The authorisation as somebody entitled signed it, for this code, not for another and not by the service.
+/// The authorisation as somebody entitled signed it, for this code, not for another and not by the service. Whether it has expired is for the
+/// service's clock to say: this computer's may be wrong.
 fn checked_authorisation(
-    core: &Core,
     invitation: &Invitation,
     left: &OpenEnrolmentResponse,
 ) -> Result<(Signed<Authorisation>, Option<Signed<AdminCertificate>>), Fault> {
@@ -405,9 +431,6 @@ fn checked_authorisation(
         && left.root_key == invitation.practice_root.to_string();
     if !fits {
         return Err(ErrorCode::CodeRefused.into());
-    }
-    if stated.expires_at_ms <= core.now().0 {
-        return Err(ErrorCode::CodeExpired.into());
     }
     Ok((authorisation, admin))
 }
@@ -459,13 +482,17 @@ fn own_certificate(
 async fn enter(
     core: &Arc<Core>,
     vault: Vault<Unlocked>,
+    recovery: Option<RecoveryCode>,
     request: &Join,
     invitation: &Invitation,
     chain: Chain,
     transport: &sharing::Transport,
 ) -> Result<Login, Fault> {
-    let verified = verify_chain(&invitation.practice_root, &chain, Some(core.now().0))?;
+    let verified = verify_chain(&invitation.practice_root, &chain, None)?;
     let (office, clinical) = new_stores(core, &vault, [0, 0])?;
+    if recovery.is_some() {
+        office.set_setting(setting::RECOVERY_PENDING, Some(&vault.user().to_string()))?;
+    }
     let shown = vault.users().into_iter().find(|shown| shown.user == vault.user());
     let name = people::device_name(
         request.device_name.as_deref(),
@@ -480,6 +507,7 @@ async fn enter(
     redeem(transport, &redeemed).await?;
     let mut login = Login::new(vault, office, clinical)?;
     login.admin = verified.admin;
+    *lock(&login.recovery) = recovery.map(|code| PendingRecovery::new(core, code));
     core.write_office(&login, "device.join", |tx| {
         people::create_certificate(tx, login.user, login.device, &chain)?;
         people::create_device(tx, &login, &name)

@@ -45,6 +45,7 @@ mod today;
 mod unlock;
 mod verification;
 mod views;
+mod vouching;
 
 pub use app::{App, Event};
 pub use demo::{DemoPerson, DemoReport};

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use caseload_app::App;
 use caseload_app::dto::{
-    ConfirmRecovery, CreatePractice, EnrolmentKind, Join, MintEnrolment, Publish, Recover, RecoveryGroup, Role,
+    AppError, ConfirmRecovery, CreatePractice, EnrolmentKind, Join, MintEnrolment, Phase, Publish, Recover,
+    RecoveryGroup, RecoveryKit, Role,
 };
 use serde_json::json;
 
@@ -29,6 +30,13 @@ pub(crate) async fn create(context: &Context, options: arguments::Create) -> Don
         passphrase: context.passphrase()?,
         device_name: options.device,
     })?;
+    let code = keep(&app, &kit)?;
+    app.lock().await?;
+    context.print(&json!({"practice": kit.practice_name, "recoveryCode": code}))
+}
+
+/// Types the groups back that are asked for, and gives the code to be printed.
+fn keep(app: &App, kit: &RecoveryKit) -> Result<String, AppError> {
     let groups = kit
         .ask
         .iter()
@@ -40,10 +48,10 @@ pub(crate) async fn create(context: &Context, options: arguments::Create) -> Don
         })
         .collect();
     app.confirm_recovery(ConfirmRecovery { groups })?;
-    app.lock().await?;
-    context.print(&json!({"practice": kit.practice_name, "recoveryCode": kit.groups.join("-")}))
+    Ok(kit.groups.join("-"))
 }
 
+/// Joins a practice. Somebody whose keys are new gets a recovery code, which is part of the answer; printing it counts as keeping it.
 pub(crate) async fn join(context: &Context, options: arguments::Join) -> Done {
     let app = context.open()?;
     let status = app
@@ -55,8 +63,14 @@ pub(crate) async fn join(context: &Context, options: arguments::Join) -> Done {
             device_name: options.device,
         })
         .await?;
+    let code = match status.phase {
+        Phase::RecoveryPending => Some(keep(&app, &app.recovery_kit()?)?),
+        _ => None,
+    };
+    let mut answer = serde_json::to_value(app.status()?).map_err(anyhow::Error::from)?;
+    answer["recoveryCode"] = json!(code);
     app.lock().await?;
-    context.print(&status)
+    context.print(&answer)
 }
 
 /// The passphrase of this command is the new one.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use caseload_documents::{PrescriptionState, day_sheet_pdf, note_pdf, prescription_pdf};
+use caseload_documents::{PrescriptionState, day_sheet_pdf, note_pdf, prescription_pdf, recovery_pdf};
 
 #[path = "../tests/printed/samples.rs"]
 mod samples;
@@ -35,6 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("note-ko-error", note_pdf(&samples::korean_note_in_error())?),
         ("day-office-en", day_sheet_pdf(&samples::office_day())?),
         ("day-therapist-ko", day_sheet_pdf(&samples::korean_therapist_day())?),
+        ("recovery-en", recovery_pdf(&samples::recovery_sheet())?),
+        ("recovery-ko", recovery_pdf(&samples::korean_recovery_sheet())?),
     ];
     for (name, pdf) in documents {
         std::fs::write(folder.join(name).with_extension("pdf"), pdf)?;

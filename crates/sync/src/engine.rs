@@ -26,6 +26,9 @@ use crate::session::Session;
 /// How often a round may recover (register anew, resync) before it gives up and reports.
 const MAX_RECOVERIES: u32 = 3;
 
+/// A clock that is further off than this is told, in milliseconds.
+const SKEW_TOLD_MS: i64 = 5 * Millis::MINUTE;
+
 /// Why a round did not finish. What was sent and acknowledged until then stays.
 #[derive(Debug, Error)]
 pub enum SyncError {
@@ -70,6 +73,14 @@ pub struct Round {
     pub head_seq: i64,
     /// The service's clock minus this device's, in milliseconds, when it was asked.
     pub clock_skew_ms: Option<i64>,
+}
+
+impl Round {
+    /// Whether this device's clock is further from the service's than a person should leave it. Nothing is decided by it.
+    #[must_use]
+    pub fn clock_is_off(&self) -> bool {
+        self.clock_skew_ms.is_some_and(|skew| skew.abs() > SKEW_TOLD_MS)
+    }
 }
 
 /// Are both ends equal?
@@ -148,6 +159,10 @@ impl Engine {
             };
             match done {
                 Ok(()) => {
+                    if round.clock_is_off() {
+                        // Asked again with the next round, so that it shows when the clock was set right.
+                        *greeted = None;
+                    }
                     self.want_recent(&round.changed, now).await?;
                     return Ok(round);
                 }

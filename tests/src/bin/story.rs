@@ -30,7 +30,7 @@ fn main() -> Result<ExitCode> {
     let report = play(&options)?;
     let table = report.table();
     std::fs::write(options.out.join("report.txt"), &table).context("write the report")?;
-    println!("{table}\npictures: {}", options.out.display());
+    println!("\n{table}\npictures: {}", options.out.display());
     Ok(if report.passed() {
         ExitCode::SUCCESS
     } else {

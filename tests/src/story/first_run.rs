@@ -10,25 +10,7 @@ impl Story {
     pub(super) fn create_practice(&self) -> Result<()> {
         create_practice(&self.therapist)?;
         self.therapist.picture("02-recovery-kit")?;
-        let groups = recovery_groups(&self.therapist)?;
-        self.therapist.click("recovery-continue")?;
-        let asked = asked_groups(&self.therapist)?;
-        ensure!(asked.len() == 2, "two groups are asked for, not {}", asked.len());
-        for index in &asked {
-            self.therapist.fill(&format!("recovery-type-{index}"), "AAAA-WRONG")?;
-        }
-        self.therapist.click("recovery-confirm")?;
-        self.therapist.see("error")?;
-        let code = self.therapist.attribute("error", "data-code")?;
-        ensure!(
-            code.as_deref() == Some("recovery_mismatch"),
-            "wrong groups were answered by {code:?}"
-        );
-        for index in &asked {
-            let group = groups.get(*index).context("only printed groups are asked for")?;
-            self.therapist.fill(&format!("recovery-type-{index}"), group)?;
-        }
-        self.therapist.click("recovery-confirm")?;
+        type_the_code_back(&self.therapist)?;
         self.therapist.see("screen-today")?;
         self.therapist.picture("03-today-empty")
     }
@@ -78,6 +60,29 @@ pub(super) fn unlock(window: &Desktop, passphrase: &str) -> Result<()> {
     window.fill("unlock-passphrase", passphrase)?;
     window.click("unlock-submit")?;
     window.gone("screen-unlock")
+}
+
+/// Types two groups of the recovery code back, wrong ones first.
+pub(super) fn type_the_code_back(window: &Desktop) -> Result<()> {
+    let groups = recovery_groups(window)?;
+    window.click("recovery-continue")?;
+    let asked = asked_groups(window)?;
+    ensure!(asked.len() == 2, "two groups are asked for, not {}", asked.len());
+    for index in &asked {
+        window.fill(&format!("recovery-type-{index}"), "AAAA-WRONG")?;
+    }
+    window.click("recovery-confirm")?;
+    window.see("error")?;
+    let code = window.attribute("error", "data-code")?;
+    ensure!(
+        code.as_deref() == Some("recovery_mismatch"),
+        "wrong groups were answered by {code:?}"
+    );
+    for index in &asked {
+        let group = groups.get(*index).context("only printed groups are asked for")?;
+        window.fill(&format!("recovery-type-{index}"), group)?;
+    }
+    window.click("recovery-confirm")
 }
 
 fn recovery_groups(window: &Desktop) -> Result<Vec<String>> {

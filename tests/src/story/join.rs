@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use super::first_run::type_the_code_back;
 use super::{DESK, DESK_PASSPHRASE, MEDICINE_MARKER, NOTE_MARKER, Story, open};
 use crate::desktop::Desktop;
 
@@ -23,29 +24,10 @@ impl Story {
     }
 
     pub(super) fn join(&mut self) -> Result<()> {
-        let window = &self.therapist;
-        window.go("/settings/computers")?;
-        window.choose("enrol-kind", "person")?;
-        window.choose("enrol-role", "front_desk")?;
-        window.fill("enrol-full-name", DESK)?;
-        window.click("enrol-mint")?;
-        window.see("enrolment-code")?;
-        let code = window.value("enrolment-code")?;
-        ensure!(!code.is_empty(), "the window shows a code");
-        window.picture("14-enrolment")?;
+        let code = invite(&self.therapist, "front_desk", DESK)?;
+        self.therapist.picture("14-enrolment")?;
         let desk = open("desk", self.folder.path(), &self.pictures)?;
-        desk.click("welcome-join")?;
-        for (field, text) in [
-            ("join-code", code.as_str()),
-            ("join-full-name", DESK),
-            ("join-device-name", "Front desk"),
-            ("join-passphrase", DESK_PASSPHRASE),
-            ("join-passphrase-again", DESK_PASSPHRASE),
-        ] {
-            desk.fill(field, text)?;
-        }
-        desk.click("join-submit")?;
-        desk.see("screen-today")?;
+        join_with(&desk, &code, DESK, "Front desk", DESK_PASSPHRASE)?;
         everything_shared(&desk)?;
         self.desk = Some(desk);
         Ok(())
@@ -106,6 +88,38 @@ impl Story {
         ensure!(hits.is_empty(), "clinical words in the desk's files: {hits:?}");
         Ok(())
     }
+}
+
+/// Makes a code for somebody new in the settings.
+pub(super) fn invite(window: &Desktop, role: &str, name: &str) -> Result<String> {
+    window.go("/settings/computers")?;
+    window.choose("enrol-kind", "person")?;
+    window.choose("enrol-role", role)?;
+    window.fill("enrol-full-name", name)?;
+    window.click("enrol-mint")?;
+    window.see("enrolment-code")?;
+    let code = window.value("enrolment-code")?;
+    ensure!(!code.is_empty(), "the window shows a code");
+    Ok(code)
+}
+
+/// Joins with a code on a fresh computer, and keeps the recovery code that comes with it.
+pub(super) fn join_with(window: &Desktop, code: &str, name: &str, computer: &str, passphrase: &str) -> Result<()> {
+    window.click("welcome-join")?;
+    for (field, text) in [
+        ("join-code", code),
+        ("join-full-name", name),
+        ("join-device-name", computer),
+        ("join-passphrase", passphrase),
+        ("join-passphrase-again", passphrase),
+    ] {
+        window.fill(field, text)?;
+    }
+    window.click("join-submit")?;
+    window.see("screen-recovery")?;
+    window.picture("14-recovery-kit")?;
+    type_the_code_back(window)?;
+    window.see("screen-today").map(drop)
 }
 
 /// Waits until nothing waits to be shared.

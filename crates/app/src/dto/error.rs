@@ -97,6 +97,8 @@ pub enum ErrorCode {
     CodeExpired,
     CodeUsed,
     CodeRefused,
+    /// An administrator for whom no computer of the owner has vouched yet.
+    NotVouchedFor,
     ForeignPractice,
     DeviceRevoked,
     SignInRefused,

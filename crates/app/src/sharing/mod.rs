@@ -9,7 +9,6 @@ mod overview;
 use std::sync::{Arc, Mutex};
 
 use caseload_domain::EntityKey;
-use caseload_domain::time::Millis;
 use caseload_protocol::auth::{RegisterReplicaRequest, ReplicaKind};
 use caseload_store::Store;
 use caseload_sync::engine::{Engine, Round};
@@ -28,13 +27,11 @@ use crate::fault::{Fault, answer};
 use crate::login::{Login, new_replica, setting};
 use crate::people::device_key;
 use crate::views::office::Office;
+use crate::vouching;
 
 pub(crate) use background::{drain, start, stop};
 pub(crate) use files::fetch as fetch_files;
 pub(crate) use overview::{leave_count, overview, refused};
-
-/// A clock that is further off than this is told, in milliseconds. Nothing is decided by it.
-const SKEW_TOLD: i64 = 5 * Millis::MINUTE;
 
 /// What a login knows of its service.
 pub(crate) struct Link {
@@ -225,7 +222,9 @@ async fn rounds(core: &Core, login: &Arc<Login>, connection: &Connection) -> Res
     register(login, connection).await?;
     let mut all = Round::default();
     add(core, &mut all, connection.office.round(core.now()).await?);
-    if introduce(core, login)? {
+    let introduced = introduce(core, login)?;
+    let vouched = vouching::vouch(core, login)?;
+    if introduced || vouched {
         add(core, &mut all, connection.office.round(core.now()).await?);
     }
     if let Some(clinical) = &connection.clinical {
@@ -313,12 +312,11 @@ fn finish(core: &Core, login: &Login, round: &Round) -> Result<(), Fault> {
     for store in [Some(&login.office), login.clinical.as_ref()].into_iter().flatten() {
         store.set_setting(setting::LAST_SUCCESS, Some(&now))?;
     }
-    let skewed = round.clock_skew_ms.is_some_and(|skew| skew.abs() > SKEW_TOLD);
     tell(
         core,
         login,
         SyncState::UpToDate,
-        skewed.then_some(ErrorCode::ClockSkewed),
+        round.clock_is_off().then_some(ErrorCode::ClockSkewed),
     );
     Ok(())
 }

@@ -81,7 +81,7 @@ async fn an_enrolment_line_is_used_once_and_a_refused_newcomer_leaves_nothing_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_owner_enrols_people() {
+async fn a_front_desk_adds_computers_of_its_own_and_no_people() {
     let practice = Clinic::published(WhenAsked).await;
     let desk = practice.desk(WhenAsked).await;
     let mint = |kind| MintEnrolment {
@@ -255,4 +255,142 @@ async fn without_the_service_work_goes_on_and_the_count_is_shown() {
     assert_eq!(names(&owner), ["A Ellis"]);
     let checksum = owner.checksum().await.unwrap();
     assert!(checksum.scopes.iter().all(|scope| scope.service.is_none()));
+}
+
+fn mint_person(role: Role, name: &str) -> MintEnrolment {
+    MintEnrolment {
+        kind: EnrolmentKind::Person,
+        role: Some(role),
+        full_name: Some(name.to_owned()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_enrols_people_once_the_owners_computer_has_vouched_for_her() {
+    let practice = Clinic::published(WhenAsked).await;
+    let owner = &practice.owner;
+    let line = person(owner, Role::Admin, "Ada Moon").await;
+    let admin = app(&practice.folder.path().join("admin"), WhenAsked);
+    let session = admin.join(joining(&line, DESK)).await.unwrap().session.unwrap();
+    assert_eq!(
+        (session.role, session.admin, session.clinician),
+        (Role::Admin, true, false)
+    );
+    let too_early = admin.mint_enrolment(mint_person(Role::Therapist, "Jun Park")).await;
+    assert_eq!(refused(too_early), ErrorCode::NotVouchedFor);
+    owner.share_now().await.unwrap();
+    let line = person(&admin, Role::Therapist, "Jun Park").await;
+    let joined = app(&practice.folder.path().join("therapist"), WhenAsked);
+    let session = joined
+        .join(joining(&line, "paper lantern hill"))
+        .await
+        .unwrap()
+        .session
+        .unwrap();
+    assert_eq!(
+        (session.role, session.admin, session.clinician),
+        (Role::Therapist, false, true)
+    );
+    let hers = client(&joined, "Novak");
+    joined.share_now().await.unwrap();
+    let note = joined
+        .create_note(CreateNote {
+            client_id: hers,
+            appointment_id: None,
+            template: NoteTemplate::Free,
+        })
+        .unwrap();
+    assert!(note.summary.id.len() == 36);
+    all_equal(&[owner, &admin, &joined, owner]).await;
+    let own = MintEnrolment {
+        kind: EnrolmentKind::OwnComputer,
+        role: None,
+        full_name: None,
+    };
+    let line = joined.mint_enrolment(own).await.unwrap().code;
+    let laptop = app(&practice.folder.path().join("laptop"), WhenAsked);
+    let status = laptop.join(joining(&line, "paper lantern hill")).await.unwrap();
+    assert_eq!(
+        status.session.unwrap().user_id,
+        session.user_id,
+        "the chain of her next computer leads over the administrator to the root"
+    );
+    assert_eq!(names(&laptop), names(owner));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_enrols_another_one_who_enrols_when_the_owner_has_seen_her() {
+    let practice = Clinic::published(WhenAsked).await;
+    let owner = &practice.owner;
+    let join = async |line: String, folder: &str| {
+        let computer = app(&practice.folder.path().join(folder), WhenAsked);
+        computer.join(joining(&line, DESK)).await.unwrap();
+        computer
+    };
+    let first = join(person(owner, Role::Admin, "Ada Moon").await, "first").await;
+    owner.share_now().await.unwrap();
+    let second = join(person(&first, Role::Admin, "Bea Moon").await, "second-admin").await;
+    let early = second.mint_enrolment(mint_person(Role::FrontDesk, "Yuna Baek")).await;
+    assert_eq!(refused(early), ErrorCode::NotVouchedFor);
+    owner.share_now().await.unwrap();
+    let desk = join(person(&second, Role::FrontDesk, "Yuna Baek").await, "desk").await;
+    assert_eq!(
+        refused(desk.mint_enrolment(mint_person(Role::FrontDesk, "Another")).await),
+        ErrorCode::Forbidden
+    );
+    all_equal(&[owner, &first, &second, &desk]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_keeps_a_recovery_code_of_her_own_and_it_opens_her_files() {
+    let practice = Clinic::published(WhenAsked).await;
+    let line = person(&practice.owner, Role::FrontDesk, "Yuna Baek").await;
+    let folder = practice.folder.path().join("desk");
+    let desk = app(&folder, WhenAsked);
+    let status = desk.join(joining(&line, DESK)).await.unwrap();
+    assert_eq!(status.phase, Phase::RecoveryPending);
+    let user_id = status.session.unwrap().user_id;
+    let shown = desk.recovery_kit().unwrap();
+    assert_eq!(
+        (shown.practice_name.as_str(), shown.user_name.as_str()),
+        ("Hill House", "Yuna Baek")
+    );
+    assert!(desk.recovery_pdf().unwrap().path.ends_with(".pdf"));
+    // The program ends before she has written it down: a start shows a new one, and the first opens nothing.
+    drop(desk);
+    let desk = app(&folder, WhenAsked);
+    let unlocked = desk.unlock(Unlock {
+        user_id: user_id.clone(),
+        passphrase: Some(DESK.to_owned()),
+    });
+    assert_eq!(unlocked.unwrap().phase, Phase::RecoveryPending);
+    let kept = desk.recovery_kit().unwrap();
+    assert_ne!(kept.groups, shown.groups);
+    let group = |index: &u32| RecoveryGroup {
+        index: *index,
+        text: kept.groups[*index as usize].clone(),
+    };
+    let status = desk
+        .confirm_recovery(ConfirmRecovery {
+            groups: kept.ask.iter().map(group).collect(),
+        })
+        .unwrap();
+    assert_eq!(status.phase, Phase::Unlocked);
+    desk.lock().await.unwrap();
+    let recover = |groups: &[String]| Recover {
+        user_id: user_id.clone(),
+        code: groups.join("-"),
+        passphrase: "a bell by the window".to_owned(),
+    };
+    assert_eq!(
+        refused(desk.recover(recover(&shown.groups))),
+        ErrorCode::RecoveryMismatch
+    );
+    assert_eq!(desk.recover(recover(&kept.groups)).unwrap().phase, Phase::Unlocked);
+    let second = practice.second().await;
+    assert_eq!(
+        second.status().unwrap().phase,
+        Phase::Unlocked,
+        "on her next computer the code of the first stays valid"
+    );
 }

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod apart;
+mod clocks;
 mod computers;
 mod joining;

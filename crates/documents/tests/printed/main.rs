@@ -6,5 +6,6 @@ mod day_sheet;
 mod note;
 mod prescription;
 mod privacy;
+mod recovery;
 mod samples;
 mod support;

@@ -8,6 +8,7 @@ fn debug_output_of_sheets_names_the_type_and_nothing_else() {
     let note = samples::korean_note_in_error();
     let signed = samples::note();
     let day = samples::office_day();
+    let recovery = samples::recovery_sheet();
     let printed = [
         format!("{prescription:?}"),
         format!("{:?}", prescription.practice),
@@ -24,6 +25,7 @@ fn debug_output_of_sheets_names_the_type_and_nothing_else() {
         format!("{:?}", signed.addenda[0]),
         format!("{day:?}"),
         format!("{:?}", day.rows[0]),
+        format!("{recovery:?}"),
     ];
     for text in printed {
         let name = text

@@ -2,7 +2,8 @@
 
 use caseload_documents::{
     Allergies, ClientIdentity, DaySheet, DaySheetRow, EnteredInError, Language, NoteAddendum, NoteSection, NoteSheet,
-    NoteSignature, Practice, PrescriptionLine, PrescriptionSheet, PrescriptionState, Professional, SessionFacts,
+    NoteSignature, Practice, PrescriptionLine, PrescriptionSheet, PrescriptionState, Professional, RecoverySheet,
+    SessionFacts,
 };
 
 /// An issued prescription with two items, in English.
@@ -195,6 +196,34 @@ pub(crate) fn korean_therapist_day() -> DaySheet {
         printed_at: "2026년 5월 4일 07:55".into(),
         zone: "Asia/Seoul (UTC+9)".into(),
     }
+}
+
+/// A recovery code, in English.
+pub(crate) fn recovery_sheet() -> RecoverySheet {
+    RecoverySheet {
+        language: Language::En,
+        practice: practice(),
+        person: "Dr. Minji Park".into(),
+        groups: recovery_groups(),
+        made_on: "4 May 2026".into(),
+    }
+}
+
+/// The same in Korean.
+pub(crate) fn korean_recovery_sheet() -> RecoverySheet {
+    RecoverySheet {
+        language: Language::Ko,
+        practice: korean_practice(),
+        person: "박민지".into(),
+        groups: recovery_groups(),
+        made_on: "2026년 5월 4일".into(),
+    }
+}
+
+fn recovery_groups() -> Vec<String> {
+    ["ME7K", "8TR8", "H6RS", "A967", "PF9V", "NAYK", "261P", "NVG1", "BXZ9"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn practice() -> Practice {

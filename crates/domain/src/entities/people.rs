@@ -168,7 +168,8 @@ fn staff_next(state: &str) -> &'static [&'static str] {
     }
 }
 
-/// `chain{...}`: the certificate chain of one user on one device, immutable. Its signatures are checked where it is used and by the service.
+/// `holder{user, device}` and one of: `chain{...}`, the certificate chain of one user on one device; `admin{...}`, the practice root's statement
+/// that she may enrol people. Immutable. Signatures are checked where they are used and by the service.
 pub(super) const CERTIFICATE: EntityType = EntityType {
     kind: "certificate",
     schema: 1,
@@ -189,6 +190,11 @@ pub(super) const CERTIFICATE: EntityType = EntityType {
             "chain",
             Policy::Immutable,
             "A signature is verified by it for ever; it is replaced by a new one, never edited.",
+        ),
+        Unit::new(
+            "admin",
+            Policy::Immutable,
+            "The owner's word that somebody may bring people in; whoever was let in by her hangs on it.",
         ),
     ],
     freeze: None,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use caseload_domain::{PracticeId, UserId};
 use caseload_protocol::facts::{Actor, VerifiedGroup};
 use caseload_protocol::messages::{Group, Op, OpKind, WireErrorCode};
-use caseload_vault::certificates::{Chain, verify_chain};
+use caseload_vault::certificates::{AdminCertificate, Chain, Signed, verify_chain};
 use caseload_vault::{PublicKey, Signature};
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -79,16 +79,34 @@ impl Verifier {
         if op.key.kind.as_str() != "certificate" || op.kind != OpKind::Create {
             return true;
         }
-        let verified = op
-            .units
-            .get("chain")
-            .and_then(|chain| Chain::deserialize(chain).ok())
+        let (chain, admin) = (op.units.get("chain"), op.units.get("admin"));
+        (chain.is_some() || admin.is_some())
+            && chain.is_none_or(|chain| self.chain_holds(op, chain))
+            && admin.is_none_or(|admin| self.vouched_by_root(op, admin))
+    }
+
+    fn chain_holds(&self, op: &Op, chain: &Value) -> bool {
+        let verified = Chain::deserialize(chain)
+            .ok()
             .and_then(|chain| verify_chain(&self.root, &chain, None).ok());
-        let named = |member: &str| op.units.get("holder").and_then(|holder| holder.get(member)?.as_str());
         verified.is_some_and(|verified| {
             verified.practice == self.practice
-                && named("user") == Some(verified.user.to_string().as_str())
-                && named("device") == Some(verified.device.to_string().as_str())
+                && names(op, "user", &verified.user.to_string())
+                && names(op, "device", &verified.device.to_string())
         })
     }
+
+    fn vouched_by_root(&self, op: &Op, admin: &Value) -> bool {
+        let signed = Signed::<AdminCertificate>::deserialize(admin).ok();
+        signed.is_some_and(|signed| {
+            signed
+                .verify(&self.root)
+                .is_ok_and(|stated| stated.practice == self.practice && names(op, "user", &stated.user.to_string()))
+        })
+    }
+}
+
+/// Whether the holder that a certificate's entity names is this one.
+fn names(op: &Op, member: &str, id: &str) -> bool {
+    op.units.get("holder").and_then(|holder| holder.get(member)?.as_str()) == Some(id)
 }

@@ -1,8 +1,9 @@
 //! Pushes: who stands behind a group, numbers without gaps, limits.
 
-use caseload_domain::{ClientId, EntityId, EntityKey, Role, UserId};
+use caseload_domain::{ClientId, EntityId, EntityKey, PracticeId, Role, UserId};
 use caseload_protocol::messages::{Outcome, PushRequest, PushResponse, Refusal, WireErrorCode};
 use caseload_vault::SigningKey;
+use caseload_vault::certificates::{AdminCertificate, Signed};
 use serde_json::json;
 
 use crate::clinic::{Clinic, uuid};
@@ -252,4 +253,52 @@ async fn a_certificate_must_lead_to_the_practices_root_and_name_its_holder() {
     assert_eq!(results[0].why, Some(Refusal::Signature));
     assert_eq!(results[1].why, Some(Refusal::Signature));
     assert_eq!(results[2].st, Outcome::Applied);
+}
+
+#[tokio::test]
+async fn who_may_enrol_is_said_by_the_practices_root_alone() {
+    let (clinic, owner) = Clinic::with_owner().await;
+    let me = &owner.member;
+    let desk = owner.enrol(&clinic, Role::FrontDesk).await;
+    let vouched = |practice, signer: &SigningKey, holder: UserId| {
+        let statement = AdminCertificate {
+            practice,
+            user: desk.user,
+            public_key: desk.user_key.public(),
+            may_enrol: true,
+        };
+        create(
+            EntityKey::new("certificate", EntityId::new(uuid())),
+            json!({"holder": {"user": holder, "device": desk.device}, "admin": Signed::new(statement, signer)}),
+        )
+    };
+    let cases = [
+        ("her own word", vouched(me.practice, &desk.user_key, desk.user)),
+        (
+            "the owner's own key is not the root",
+            vouched(me.practice, &me.user_key, desk.user),
+        ),
+        (
+            "another practice",
+            vouched(PracticeId::new(uuid()), &owner.root, desk.user),
+        ),
+        ("another holder", vouched(me.practice, &owner.root, me.user)),
+        ("nothing", {
+            let holder = json!({"holder": {"user": desk.user, "device": desk.device}});
+            create(EntityKey::new("certificate", EntityId::new(uuid())), holder)
+        }),
+    ];
+    for (first_mut, (name, op)) in (1..).zip(cases) {
+        let request = desk.push(desk.office, vec![desk.group(desk.office, first_mut, vec![op])]);
+        let answer = push(&clinic, &desk, &request).await;
+        assert_eq!(answer.results[0].why, Some(Refusal::Signature), "{name}");
+    }
+    let good = vouched(me.practice, &owner.root, desk.user);
+    let answer = push(
+        &clinic,
+        me,
+        &me.push(me.office, vec![me.group(me.office, 1, vec![good])]),
+    )
+    .await;
+    assert_eq!(answer.results[0].st, Outcome::Applied);
 }

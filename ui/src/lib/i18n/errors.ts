@@ -52,6 +52,7 @@ export const errorWords: Record<FailureCode, ErrorWords> = {
   code_expired: { what: m.err_code_expired, todo: m.todo_new_code },
   code_used: { what: m.err_code_used, todo: m.todo_new_code },
   code_refused: { what: m.err_code_refused, todo: m.todo_new_code },
+  not_vouched_for: { what: m.err_not_vouched_for, todo: m.todo_owner_shares },
   foreign_practice: { what: m.err_foreign_practice, todo: m.todo_ask_admin },
   device_revoked: { what: m.err_device_revoked, todo: m.todo_ask_admin },
   sign_in_refused: { what: m.err_sign_in_refused, todo: m.todo_ask_admin },
