@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use caseload_app::Sharing::WhenAsked;
 use caseload_app::dto::*;
 use caseload_app::{App, Env};
+use caseload_service::Clock;
 
 use crate::computers::*;
 
@@ -14,14 +15,20 @@ const HOUR: i64 = 60 * 60 * 1000;
 
 /// A computer whose clock is off by as many milliseconds as the other value holds.
 fn clocked(folder: &Path) -> (App, Arc<AtomicI64>) {
-    let (off, real) = (Arc::new(AtomicI64::new(0)), Env::system());
-    let by = Arc::clone(&off);
+    let (off, time) = time();
     let env = Env::system()
         .sharing(WhenAsked)
         .documents(&folder.join("documents"))
         .with_cheapest_derivation()
-        .clock(move || real.now().0 + by.load(Ordering::SeqCst));
+        .clock(time);
     (App::open_with(folder, env).unwrap(), off)
+}
+
+/// The machine's time and what is added to it.
+fn time() -> (Arc<AtomicI64>, impl Fn() -> i64 + Send + Sync + 'static) {
+    let (off, real) = (Arc::new(AtomicI64::new(0)), Env::system());
+    let by = Arc::clone(&off);
+    (off, move || real.now().0 + by.load(Ordering::SeqCst))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,4 +77,19 @@ async fn a_code_from_a_computer_whose_clock_is_behind_is_refused_as_a_matter_of_
         .into_iter()
         .filter(|person| person.name == "Yuna Baek");
     assert_eq!(invited.count(), 1, "the refused code left one person, who has come now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_over_when_the_services_clock_says_so_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (off, time) = time();
+    let service = service_at(folder.path(), Clock::from_fn(time)).await;
+    let owner = app(&folder.path().join("owner"), WhenAsked);
+    create(&owner);
+    owner.publish(publication(&service)).await.unwrap();
+    let line = person(&owner, Role::FrontDesk, "Yuna Baek").await;
+    off.store(10 * 60 * 1000, Ordering::SeqCst);
+    let desk = app(&folder.path().join("desk"), WhenAsked);
+    assert_eq!(refused(desk.join(joining(&line, DESK)).await), ErrorCode::CodeExpired);
+    assert_eq!(desk.status().unwrap().phase, Phase::NoPractice);
 }

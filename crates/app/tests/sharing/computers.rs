@@ -4,7 +4,7 @@ use std::path::Path;
 
 use caseload_app::dto::*;
 use caseload_app::{App, Env, Sharing};
-use caseload_service::{MasterKeySource, RunningService, Service, ServiceConfig};
+use caseload_service::{Clock, MasterKeySource, RunningService, Service, ServiceConfig};
 use tempfile::TempDir;
 
 pub(crate) const OWNER: &str = "heron lamp quince";
@@ -26,12 +26,17 @@ pub(crate) fn app(folder: &Path, sharing: Sharing) -> App {
 }
 
 pub(crate) async fn service(folder: &Path) -> RunningService {
+    service_at(folder, Clock::system()).await
+}
+
+/// A service under a clock that the caller turns.
+pub(crate) async fn service_at(folder: &Path, clock: Clock) -> RunningService {
     let config = ServiceConfig::new(
         folder.join("service"),
         "127.0.0.1:0".parse().unwrap(),
         MasterKeySource::Demonstration,
     );
-    Service::start(config).await.unwrap()
+    Service::start(ServiceConfig { clock, ..config }).await.unwrap()
 }
 
 /// A practice that nobody has published yet.
