@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::join::{everything_shared, invite, join_with};
 use super::{Story, open};
 
-const ADMIN: &str = "Ines Calder";
+const ADMIN: &str = "Ingrid Calder";
 const ADMIN_PASSPHRASE: &str = "marble ferry candle eight";
 
 impl Story {
