@@ -31,6 +31,7 @@ pub(crate) fn end_all_on_interrupt() -> Result<()> {
         // The lock is kept until the exit: nothing new can be started after this.
         let groups = groups();
         end_groups(&groups);
+        crate::terminal::say("\ninterrupted; what was started has ended");
         std::process::exit(130);
     })
     .context("watch for interrupts")
