@@ -78,4 +78,6 @@ const KINDS: &[(&str, EntityType)] = &[
     ("conflict", EntityType::Conflict),
     ("clinical_conflict", EntityType::Conflict),
     ("clash", EntityType::Clash),
+    ("reoffer", EntityType::Conflict),
+    ("clinical_reoffer", EntityType::Conflict),
 ];

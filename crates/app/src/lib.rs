@@ -39,6 +39,7 @@ mod practice;
 mod preferences;
 mod prescriptions;
 mod recovery;
+mod reoffers;
 mod sharing;
 mod slots;
 mod today;

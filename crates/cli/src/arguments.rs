@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// Bookings that overlap.
     #[command(subcommand)]
     Clashes(Clashes),
+    /// What a restored service had lost and computers offered back.
+    #[command(subcommand)]
+    Reoffers(Reoffers),
     /// Share now: send what waits, fetch what is new.
     Sync,
     /// Sums over everything here, beside the service's.
@@ -92,6 +95,10 @@ pub(crate) enum Command {
     /// Prepare a MongoDB for the service.
     #[command(subcommand, name = "mongodb")]
     MongoDb(MongoDb),
+    /// Put a copy of the service's data in place and begin a new history, so that every computer offers back what the copy lacks.
+    ServiceRestore(ServiceRestore),
+    /// Copy the embedded service's data while it runs.
+    ServiceBackup(ServiceBackup),
     /// Fill a folder with a believable practice and print its sign-ins.
     Demo {
         /// The folder; must be empty or absent.
@@ -236,6 +243,13 @@ pub(crate) enum Clients {
     },
     /// Say that a therapist treats a client.
     Care {
+        /// Id or number.
+        client: String,
+        /// The therapist, by name or id.
+        therapist: String,
+    },
+    /// Say that a therapist does not treat a client any more.
+    EndCare {
         /// Id or number.
         client: String,
         /// The therapist, by name or id.
@@ -588,6 +602,24 @@ pub(crate) enum Settlement {
 }
 
 #[derive(Subcommand)]
+pub(crate) enum Reoffers {
+    /// List what waits for a review.
+    List,
+    /// Bring one back.
+    Accept {
+        /// Its id.
+        id: String,
+    },
+    /// Bring all back that this login may review.
+    AcceptAll,
+    /// Let one be; it stays recorded.
+    Refuse {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
 pub(crate) enum Audit {
     /// Recompute the chain of the audit log and name its first bad entry.
     Verify,
@@ -608,6 +640,47 @@ pub(crate) struct Service {
     #[arg(long)]
     pub(crate) name: Vec<String>,
     /// Keep the master key with the data: for demonstrations with made-up data only.
+    #[arg(long, conflicts_with = "master_key")]
+    pub(crate) demo: bool,
+    /// The file of the master key; must not lie in the data folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) master_key: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ServiceRestore {
+    /// The folder of the service's data; no service may be running on it.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// The copy: a folder that `service-backup` made, a copied data folder, or its file.
+    #[arg(long, value_name = "COPY", required_unless_present = "in_place")]
+    pub(crate) from: Option<PathBuf>,
+    /// The copy is in place already: only verify it and begin a new history. The one way for MongoDB, after its own restore.
+    #[arg(long, conflicts_with = "from")]
+    pub(crate) in_place: bool,
+    /// Move the database that is there aside. It is never deleted.
+    #[arg(long, conflicts_with = "in_place")]
+    pub(crate) replace: bool,
+    /// The MongoDB replica set that was restored.
+    #[arg(long, env = "CASELOAD_MONGODB_URI", value_name = "URI")]
+    pub(crate) mongodb: Option<String>,
+    /// The master key is kept with the data, as for demonstrations.
+    #[arg(long, conflicts_with = "master_key")]
+    pub(crate) demo: bool,
+    /// The file of the master key; must not lie in the data folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) master_key: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ServiceBackup {
+    /// The folder of the service's data; the service may be running.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// The folder that the copy is made in; it may hold no copy yet.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) to: PathBuf,
+    /// The master key is kept with the data, as for demonstrations.
     #[arg(long, conflicts_with = "master_key")]
     pub(crate) demo: bool,
     /// The file of the master key; must not lie in the data folder.
@@ -640,6 +713,20 @@ mod tests {
             }
         }
         check(&Arguments::command());
+    }
+
+    #[test]
+    fn a_restore_names_its_copy_or_that_it_is_in_place() {
+        for right in [
+            "--from /b",
+            "--from /b --replace",
+            "--in-place --mongodb mongodb://127.0.0.1/",
+        ] {
+            assert!(read(&format!("service-restore --data /a {right}")).is_ok(), "{right}");
+        }
+        for wrong in ["", " --from /b --in-place", " --in-place --replace"] {
+            assert!(read(&format!("service-restore --data /a{wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

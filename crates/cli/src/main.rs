@@ -109,6 +109,8 @@ async fn run(arguments: Arguments) -> Done {
     match command {
         Command::Service(options) => service::run(options).await.map_err(Failure::from),
         Command::MongoDb(command) => mongodb::run(form, command).await.map_err(Failure::from),
+        Command::ServiceRestore(options) => service::restore(&context, options).await,
+        Command::ServiceBackup(options) => service::backup(options).await.map_err(Failure::from),
         Command::Demo { data } => practice::demo(&context, &data),
         Command::Verify { file, root } => records::verify(&context, &file, root.as_deref()),
         Command::Create(options) => practice::create(&context, options).await,
@@ -126,6 +128,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Documents(command) => documents::documents(&context, command).await,
         Command::Conflicts(command) => settle::conflicts(&context, command).await,
         Command::Clashes(command) => settle::clashes(&context, command).await,
+        Command::Reoffers(command) => settle::reoffers(&context, command).await,
         Command::Sync => settle::sync(&context).await,
         Command::Checksum => settle::checksum(&context).await,
         Command::Audit(arguments::Audit::Verify) => settle::verify_audit(&context).await,

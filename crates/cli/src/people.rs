@@ -2,8 +2,8 @@
 
 use caseload_app::App;
 use caseload_app::dto::{
-    Address, ById, ClientDetails, ClientName, ClientPatch, CreateClient, CreateClientOutcome, GrantCare, Permission,
-    SaveChart, SearchClients, UpdateClient,
+    Address, ById, ClientDetails, ClientName, ClientPatch, CreateClient, CreateClientOutcome, EndCare, GrantCare,
+    Permission, SaveChart, SearchClients, UpdateClient,
 };
 
 use crate::arguments::{self, Clients};
@@ -73,6 +73,18 @@ pub(crate) async fn clients(context: &Context, command: Clients) -> Done {
                     let therapist_id = therapist_id(app, Some(&therapist))?;
                     Ok(app.grant_care(GrantCare {
                         client_id: find(app, &client)?,
+                        therapist_id,
+                    })?)
+                })
+                .await
+        }
+        Clients::EndCare { client, therapist } => {
+            context
+                .with(|app| {
+                    let therapist_id = therapist_id(app, Some(&therapist))?;
+                    let client_id = find(app, &client)?;
+                    Ok(app.end_care(EndCare {
+                        client_id,
                         therapist_id,
                     })?)
                 })

@@ -1,9 +1,9 @@
 //! Sharing, what a person has to settle, and the proofs.
 
-use caseload_app::dto::{ClashChoice, ConflictChoice, SettleClash, SettleConflict};
+use caseload_app::dto::{ClashChoice, ConflictChoice, SettleClash, SettleConflict, SettleReoffer};
 
 use crate::Done;
-use crate::arguments::{Clashes, Conflicts, Keep, Settlement};
+use crate::arguments::{Clashes, Conflicts, Keep, Reoffers, Settlement};
 use crate::signed_in::Context;
 
 pub(crate) async fn conflicts(context: &Context, command: Conflicts) -> Done {
@@ -38,6 +38,26 @@ pub(crate) async fn clashes(context: &Context, command: Clashes) -> Done {
             };
             context
                 .with(|app| Ok(app.settle_clash(SettleClash { id, choice })?))
+                .await
+        }
+    }
+}
+
+pub(crate) async fn reoffers(context: &Context, command: Reoffers) -> Done {
+    let settle = |id, accept| SettleReoffer { id, accept };
+    match command {
+        Reoffers::List => context.with(|app| Ok(app.reoffers()?)).await,
+        Reoffers::Accept { id } => context.with(|app| Ok(app.settle_reoffer(settle(id, true))?)).await,
+        Reoffers::Refuse { id } => context.with(|app| Ok(app.settle_reoffer(settle(id, false))?)).await,
+        Reoffers::AcceptAll => {
+            context
+                .with(|app| {
+                    let mut open = app.reoffers()?;
+                    for each in open.clone() {
+                        open = app.settle_reoffer(settle(each.id, true))?;
+                    }
+                    Ok(open)
+                })
                 .await
         }
     }

@@ -71,8 +71,13 @@ pub(crate) fn place(decision: &mut OpDecision<'_, '_>) -> Result<Outcome, Refuse
 }
 
 /// Decides the placement of the appointment that the operation wrote, if its time, people or occupation changed since `before`.
-pub(crate) fn reevaluate(decision: &mut OpDecision<'_, '_>, before: Option<&Row>, outcome: Outcome) -> Outcome {
-    let Some(mut row) = decision.stage.row(&decision.op.key).cloned() else {
+pub(crate) fn reevaluate(
+    decision: &mut OpDecision<'_, '_>,
+    key: &EntityKey,
+    before: Option<&Row>,
+    outcome: Outcome,
+) -> Outcome {
+    let Some(mut row) = decision.stage.row(key).cloned() else {
         return outcome;
     };
     let now = occupation(&row);

@@ -10,7 +10,8 @@ use caseload_domain::{ClientId, Document, EntityId, EntityKey, OpId, ReplicaId, 
 use serde_json::{Map, Value};
 
 use crate::checksum::Leaf;
-use crate::messages::{Group, LastOp, Op, OpKind, OpResult};
+use crate::messages::{Group, LastOp, Op, OpKind, OpResult, WireRow};
+use crate::reoffer;
 use crate::row::{Row, clash_slot};
 
 /// The head of a practice's history: one record, changed by the first statement of every writing transaction.
@@ -68,6 +69,8 @@ pub struct Facts {
     pub receipts: HashMap<OpId, Vec<Receipt>>,
     /// The rows that the rounds named, as far as they exist.
     pub rows: HashMap<EntityKey, Row>,
+    /// The leaves that this history wrote under the sequence numbers that the first round named, as far as there are any.
+    pub leaves: HashMap<i64, Leaf>,
 }
 
 /// One round of look-ups.
@@ -77,13 +80,15 @@ pub struct Reads {
     pub keys: BTreeSet<EntityKey>,
     /// Rows by slot, whatever their type (see [`Row::slots`]).
     pub slots: BTreeSet<String>,
+    /// Sequence numbers whose leaves are asked for.
+    pub seqs: BTreeSet<i64>,
 }
 
 impl Reads {
     /// Whether nothing is to be read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.slots.is_empty()
+        self.keys.is_empty() && self.slots.is_empty() && self.seqs.is_empty()
     }
 }
 
@@ -93,6 +98,10 @@ pub fn first_round(groups: &[VerifiedGroup]) -> Reads {
     let mut reads = Reads::default();
     for (group, op) in ops(groups) {
         reads.keys.insert(op.key.clone());
+        reads.keys.extend(reoffer::named_by(op));
+        if op.kind == OpKind::Reoffer {
+            reads.seqs.extend(reoffer::row_of(&op.units).map(|row| row.seq));
+        }
         for client in clients_named_by(op) {
             reads.keys.insert(EntityKey::new(
                 "care_relationship",
@@ -108,7 +117,7 @@ pub fn first_round(groups: &[VerifiedGroup]) -> Reads {
 #[must_use]
 pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts) -> Reads {
     let mut reads = Reads::default();
-    let mut bookings: BTreeMap<&EntityKey, Possible> = BTreeMap::new();
+    let mut bookings: BTreeMap<EntityKey, Possible> = BTreeMap::new();
     for (group, op) in ops(groups) {
         let row = facts.rows.get(&op.key);
         if row.is_some() {
@@ -126,7 +135,7 @@ pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts)
         }
         if op.key.kind.as_str() == "appointment" {
             reads.slots.insert(clash_slot(&op.key.id.to_string()));
-            let possible = bookings.entry(&op.key).or_default();
+            let possible = bookings.entry(op.key.clone()).or_default();
             if let Some(row) = row {
                 possible.add(row.doc.units());
             }
@@ -137,6 +146,21 @@ pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts)
                     .map(|(unit, elements)| (unit.clone(), elements.clone().into()))
                     .collect(),
             );
+        }
+    }
+    for (op, lost) in accepted(groups, facts) {
+        if lost.key.kind.as_str() == "appointment" {
+            reads.slots.insert(clash_slot(&lost.key.id.to_string()));
+            let possible = bookings.entry(lost.key.clone()).or_default();
+            possible.add(lost.doc.units());
+            if let Some(row) = facts.rows.get(&lost.key) {
+                possible.add(row.doc.units());
+            }
+        }
+        for unit in lost.doc.units().keys().map(String::as_str).chain([WHOLE]) {
+            let id = conflict_id(&lost.key, unit, replica, op.base_rev);
+            reads.keys.insert(EntityKey::new("conflict", id));
+            reads.keys.insert(EntityKey::new("clinical_conflict", id));
         }
     }
     for possible in bookings.values() {
@@ -186,18 +210,26 @@ pub fn third_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
         .keys()
         .filter(|key| key.kind.as_str() == "appointment")
         .collect();
-    let touched: BTreeSet<&EntityKey> = ops(groups)
-        .map(|(_, op)| &op.key)
+    let touched: BTreeSet<EntityKey> = ops(groups)
+        .map(|(_, op)| op.key.clone())
+        .chain(accepted(groups, facts).map(|(_, lost)| lost.key))
         .filter(|key| key.kind.as_str() == "appointment")
         .collect();
     for key in touched {
         for other in &appointments {
-            if *other != key {
+            if **other != key {
                 reads.keys.insert(EntityKey::new("clash", clash_id(key.id, other.id)));
             }
         }
     }
     reads
+}
+
+/// The offered rows whose reviews the operations settle.
+fn accepted<'a>(groups: &'a [VerifiedGroup], facts: &'a Facts) -> impl Iterator<Item = (&'a Op, WireRow)> {
+    ops(groups)
+        .filter(|(_, op)| op.kind == OpKind::Settle && reoffer::is_record(&op.key))
+        .filter_map(|(_, op)| Some((op, reoffer::row_of(facts.rows.get(&op.key)?.doc.units())?)))
 }
 
 /// The id of the record of a clash: the same whichever side was first.

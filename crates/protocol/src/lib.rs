@@ -15,6 +15,7 @@ pub mod messages;
 #[cfg(feature = "test-faults")]
 mod planted;
 pub mod rebase;
+pub mod reoffer;
 pub mod row;
 
 /// The protocol version that this program speaks, and the oldest that it still understands.

@@ -33,6 +33,8 @@ pub enum OpKind {
     Override,
     /// Places a contested booking whose time has become free.
     Place,
+    /// Offers a row back that the service acknowledged and a restored service does not have any more, for a person to review.
+    Reoffer,
 }
 
 /// One change, as a device made it. Immutable from the moment it is first sent.

@@ -20,12 +20,12 @@ pub struct Working {
 #[must_use]
 pub fn rebase<'a>(base: Option<Working>, ops: impl IntoIterator<Item = &'a Op>) -> Option<Working> {
     ops.into_iter().fold(base, |state, op| match (state, op.kind) {
-        (None, OpKind::Create) => Some(Working {
+        (None, OpKind::Create | OpKind::Reoffer) => Some(Working {
             doc: Document::new(op.units.clone()),
             deleted: false,
         }),
         (None, _) => None,
-        (Some(state), OpKind::Create) => Some(state),
+        (Some(state), OpKind::Create | OpKind::Reoffer) => Some(state),
         (Some(mut state), OpKind::Void) => {
             state.deleted = true;
             Some(state)

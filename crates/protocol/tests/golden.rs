@@ -89,7 +89,9 @@ fn a_push_is_frozen_because_outboxes_hold_signed_groups_of_earlier_versions() {
 
 #[test]
 fn every_operation_kind_and_set_change_is_frozen() {
-    for kind in ["create", "patch", "void", "restore", "settle", "override", "place"] {
+    for kind in [
+        "create", "patch", "void", "restore", "settle", "override", "place", "reoffer",
+    ] {
         golden::<m::Op>(&op().replace("\"patch\"", &format!("{kind:?}")));
     }
     golden::<m::Op>(&format!(
@@ -195,6 +197,7 @@ fn filled(text: &str) -> String {
 golden_messages! {
     messages::OpKind: [
         r#""create""#, r#""patch""#, r#""void""#, r#""restore""#, r#""settle""#, r#""override""#, r#""place""#,
+        r#""reoffer""#,
     ],
     messages::Op: [
         "OP",

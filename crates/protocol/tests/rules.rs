@@ -552,3 +552,21 @@ fn two_charts_of_one_client_made_on_two_devices_become_one() {
         (Some("one"), Some("low"))
     );
 }
+
+#[test]
+fn a_row_that_a_newer_program_wrote_holds_an_older_ones_change_and_the_rest_of_its_push_goes_on() {
+    let mut clinic = Clinic::new();
+    clinic.create("client", 1, client());
+    clinic.create("client", 2, client());
+    clinic.rows.get_mut(&clinic::key("client", 1)).unwrap().min_writer = 2;
+    let held = clinic.push_from(2, vec![patch("client", 1, 1, json!({"phone": {"raw": "1"}}))]);
+    assert_eq!(
+        (held[0].st, held[0].why),
+        (Outcome::Upgrade, Some(Refusal::UnknownKind))
+    );
+    let next = clinic.push_from(2, vec![patch("client", 2, 1, json!({"phone": {"raw": "2"}}))]);
+    assert_eq!(next[0].st, Outcome::Applied);
+    let mut newer = patch("client", 1, 1, json!({"phone": {"raw": "3"}}));
+    newer.sv = 2;
+    assert_eq!(clinic.push_from(3, vec![newer])[0].st, Outcome::Applied);
+}

@@ -8,6 +8,7 @@
 //! * [`Service::start`] opens everything and listens; [`ServiceConfig`] says how.
 //! * `auth` is who may come in, `sync` what they may change and see; a request's practice, role and scopes come from its token and account.
 //! * [`storage`] is where practices are kept; it alone knows databases.
+//! * [`restore`] puts a copy in place and makes one.
 //! * [`master_key`] and [`tls`] are the service's own secrets.
 //!
 //! What this crate deliberately does not do: it merges nothing (that is `caseload_protocol::decide`), it knows no entity beside the
@@ -22,6 +23,7 @@ mod layers;
 mod limits;
 pub mod master_key;
 mod metrics;
+pub mod restore;
 pub mod routes;
 mod server;
 mod state;

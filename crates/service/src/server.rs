@@ -21,6 +21,7 @@ use crate::auth::setup_code::SetupCode;
 use crate::clock::Clock;
 use crate::config::{ServiceConfig, StartError, Transport};
 use crate::master_key::MasterKeySource;
+use crate::restore;
 use crate::routes;
 use crate::state::App;
 use crate::storage::Storage;
@@ -216,7 +217,7 @@ fn is_encrypted(config: &ServiceConfig) -> Result<bool, StartError> {
 }
 
 /// Makes the data folder and takes it for this process alone.
-fn take_folder(data: &Path) -> Result<File, StartError> {
+pub(crate) fn take_folder(data: &Path) -> Result<File, StartError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -233,7 +234,7 @@ fn take_folder(data: &Path) -> Result<File, StartError> {
 async fn open_storage(config: &ServiceConfig, master: &SymmetricKey) -> Result<Arc<dyn Storage>, StartError> {
     Ok(match &config.mongodb {
         Some(uri) => Arc::new(MongoStorage::connect(uri, master).await?),
-        None => Arc::new(SqliteStorage::open(&config.data.join("service.db"), master)?),
+        None => Arc::new(SqliteStorage::open(&config.data.join(restore::DATABASE), master)?),
     })
 }
 

@@ -8,7 +8,8 @@ use caseload_domain::appointments::{self, Placement};
 use caseload_domain::{EntityKey, EntityKind, Scope, registry};
 use caseload_protocol::checksum::{self, Leaf};
 use caseload_protocol::facts::PracticeHead;
-use caseload_protocol::messages::Op;
+use caseload_protocol::messages::{Op, WireRow};
+use caseload_protocol::reoffer;
 use caseload_protocol::row::Row;
 use caseload_service::storage::HistoryEntry;
 use caseload_store::{RefusedGroup, RefusedWhy, Store};
@@ -115,15 +116,20 @@ pub(crate) fn i3_each_operation_is_applied_at_most_once(rest: &Rest) -> Checked 
     Ok(())
 }
 
-/// Nothing waits any more: every operation has its receipt, or is kept as refused.
+/// Nothing waits any more: every operation has its receipt, or is kept as refused, or waits for the review of a lost row that nobody here may
+/// see.
 pub(crate) fn i4_every_operation_ended(file: &FileAtRest<'_>) -> Checked {
-    let waiting = file.store.read(|read| read.waiting()).map_err(failed)?;
-    if waiting.count == 0 {
+    let waiting = file.store.read(|read| read.waiting()).map_err(failed)?.count;
+    let for_reviews = for_reviews(file)?.len();
+    if usize::try_from(waiting) == Ok(for_reviews) {
         Ok(())
     } else {
         Err(Broken::of(
             "I4",
-            format!("file {}: {} operations still wait", file.file, waiting.count),
+            format!(
+                "file {}: {waiting} operations still wait, {for_reviews} of them for reviews",
+                file.file
+            ),
         ))
     }
 }
@@ -153,12 +159,18 @@ pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[Fi
         if matches!(row.key.kind.as_str(), "conflict" | "clinical_conflict") {
             conflict_values(row, &mut add);
         }
+        if let Some(lost) = reoffer::row_of(row.doc.units()).filter(|_| reoffer::is_record(&row.key)) {
+            lost_values(&lost, &mut add);
+        }
     }
     for file in files {
         for group in refused(file)? {
             for op in &group.ops {
                 op_values(op, &mut add);
             }
+        }
+        for op in for_reviews(file)? {
+            op_values(&op, &mut add);
         }
     }
     match model.lost(&found).first() {
@@ -167,6 +179,12 @@ pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[Fi
             "I5",
             format!("{name:?}: {:?} of file {} is found nowhere", write.value, write.file),
         )),
+    }
+}
+
+fn lost_values(lost: &WireRow, add: &mut impl FnMut(&EntityKey, String, Option<String>)) {
+    for (name, value) in values(&lost.key, &lost.doc) {
+        add(&lost.key, name, Some(value));
     }
 }
 
@@ -258,6 +276,10 @@ pub(crate) fn i8_whatever_was_created_exists(model: &Model, rest: &Rest, files: 
         for group in refused(file)? {
             kept.extend(group.ops.into_iter().map(|op| op.key));
         }
+        kept.extend(for_reviews(file)?.into_iter().map(|op| op.key));
+    }
+    for row in rest.rows.values().filter(|row| reoffer::is_record(&row.key)) {
+        kept.extend(reoffer::row_of(row.doc.units()).map(|lost| lost.key));
     }
     for key in model.created.keys() {
         let expected = model
@@ -294,6 +316,10 @@ pub(crate) fn i12_no_two_clients_have_one_number(rest: &Rest) -> Checked {
         }
     }
     Ok(())
+}
+
+fn for_reviews(file: &FileAtRest<'_>) -> Result<Vec<Op>, Broken> {
+    file.store.read(|read| read.waiting_for_reviews()).map_err(failed)
 }
 
 fn refused(file: &FileAtRest<'_>) -> Result<Vec<RefusedGroup>, Broken> {

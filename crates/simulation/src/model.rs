@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use caseload_domain::registry::{self, Policy};
+use caseload_domain::registry::{self, Policy, Writers};
 use caseload_domain::{Document, EntityKey, canonical};
 use caseload_protocol::row::Row;
 use serde_json::Value;
@@ -84,6 +84,11 @@ pub(crate) fn text(value: &Value) -> String {
 /// Whether a program may replace a value of this name that nobody had seen: states move by what may follow, whoever looks.
 fn is_state(name: &Name) -> bool {
     registry::find(&name.0.kind).is_some_and(|entity| matches!(entity.policy(&name.1), Policy::State(_)))
+}
+
+/// Whether only the service makes rows of this type.
+fn is_of_the_service(key: &EntityKey) -> bool {
+    registry::find(&key.kind).is_some_and(|entity| entity.writers == Writers::Service)
 }
 
 impl Model {
@@ -169,7 +174,7 @@ impl Model {
             doc: row.doc.clone(),
         };
         let before = self.rows.insert(row.key.clone(), now.clone());
-        let is_ours = !matches!(row.key.kind.as_str(), "clash" | "conflict" | "clinical_conflict");
+        let is_ours = !is_of_the_service(&row.key);
         if is_ours && !self.created.contains_key(&row.key) {
             return Err(Broken::of("I10", format!("{:?} was created by nobody", row.key)));
         }
@@ -227,12 +232,12 @@ impl Model {
         Ok(())
     }
 
-    /// Forgets what was seen of the service, which is another one now. `waits` says whether a writing still waits in its file: the others may
+    /// Forgets what was seen of the service, which is another one now. `is_there` says whether a writing is still in its file: the others may
     /// be gone with the service's files.
-    pub(crate) fn service_was_put_back(&mut self, waits: impl Fn(&Name, &Write) -> bool) {
+    pub(crate) fn service_was_put_back(&mut self, is_there: impl Fn(&Name, &Write) -> bool) {
         for (name, writes) in &mut self.writes {
             for write in writes {
-                write.expected = write.expected && waits(name, write);
+                write.expected = write.expected && is_there(name, write);
             }
         }
         self.rows.clear();
@@ -263,10 +268,7 @@ impl Model {
         let mut lost = Vec::new();
         for (name, writes) in &self.writes {
             // Of two salts for one derived id the first stays: nobody wrote either.
-            if is_state(name)
-                || name.1 == "salt"
-                || matches!(name.0.kind.as_str(), "clash" | "conflict" | "clinical_conflict")
-            {
+            if is_state(name) || name.1 == "salt" || is_of_the_service(&name.0) {
                 continue;
             }
             let found = found.get(name).unwrap_or(&nothing);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::Result;
 use caseload_domain::time::Millis;
-use caseload_domain::{ClientId, Document, EntityKey, Scope};
+use caseload_domain::{ClientId, EntityKey, Scope};
 use caseload_protocol::checksum::{hex, sha256};
 use caseload_protocol::messages::{
     HelloAction, HelloResponse, Outcome, PullResponse, PushRequest, PushResponse, WireErrorCode,
@@ -634,6 +634,13 @@ impl<'t> World<'t> {
             self.end_rounds_of(place).await;
         }
         self.host.put_back(&copy).await?;
+        if self.chance.percent(50) {
+            // As the command does; otherwise somebody put the files back and said nothing.
+            let epoch = format!("history-{}", self.lines.len());
+            let practice = self.template.cast.practice;
+            self.host.storage().begin_epoch(practice, &epoch).await?;
+            self.tally.count("fault: a new history begun");
+        }
         self.network.lead_to(self.host.router());
         let machines = &self.machines;
         self.model.service_was_put_back(|(key, name), write| {
@@ -643,13 +650,9 @@ impl<'t> World<'t> {
             else {
                 return false;
             };
+            // Whether it waits or was acknowledged: what the service lost is offered back.
             let shown = file.store.read(|read| read.get(key)).ok().flatten();
-            let base = file.store.read(|read| read.base(key)).ok().flatten();
-            let has = |doc: Option<&Document>| {
-                doc.is_some_and(|doc| crate::model::values(key, doc).get(name) == write.value.as_ref())
-            };
-            // Shown and not in the version that was pulled: it is in the outbox.
-            has(shown.as_ref().map(|shown| &shown.doc)) && !has(base.as_ref().map(|base| &base.doc))
+            shown.is_some_and(|shown| crate::model::values(key, &shown.doc).get(name) == write.value.as_ref())
         });
         self.put_back = true;
         self.observe().await
@@ -725,6 +728,17 @@ impl<'t> World<'t> {
                 .into());
             }
         }
+        let at = self.instant(place);
+        let mut desk = Desk {
+            cast: &self.template.cast,
+            machine: &self.machines[place],
+            model: &mut self.model,
+            chance: &mut self.chance,
+            tally: &mut self.tally,
+            marks: &mut self.marks,
+            at,
+        };
+        actions::reoffers::review(&mut desk)?;
         self.observe().await
     }
 

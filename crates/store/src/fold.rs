@@ -26,7 +26,9 @@ pub(crate) fn can_fold(earlier: &Op, op: &Op) -> bool {
                 let known = touches(earlier).covers(&touches(op));
                 (known || op.base_rev == earlier.base_rev) && !repeats_a_state(earlier, op) && !takes_back(earlier, op)
             }
-            OpKind::Void | OpKind::Restore | OpKind::Settle | OpKind::Override | OpKind::Place => false,
+            OpKind::Void | OpKind::Restore | OpKind::Settle | OpKind::Override | OpKind::Place | OpKind::Reoffer => {
+                false
+            }
         }
 }
 

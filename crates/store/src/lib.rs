@@ -11,6 +11,7 @@
 //! | [`read`], [`appointments`], [`clients`], [`notes`], [`practice`] | queries, one file per concept |
 //! | [`files`] | the encrypted files that documents name, and which of them wait to be moved |
 //! | [`outbox`], [`refused`], [`pull`], [`check`], [`state`] | the device's half of sharing: what waits, what came, whether both are equal |
+//! | [`lost`] | what a restored service does not have any more, and how it is offered back |
 //!
 //! What this crate deliberately does not do: it talks to no network, reads no clock and knows no passphrase.
 
@@ -27,6 +28,7 @@ mod folder;
 pub mod identity;
 pub mod intents;
 pub mod lock;
+pub mod lost;
 mod migrate;
 pub mod notes;
 pub mod open;
@@ -59,6 +61,6 @@ pub use pull::{ApplyError, Removal};
 pub use read::ReadTx;
 pub use refused::{RefusedGroup, RefusedWhy};
 pub use rows::Entity;
-pub use state::SyncState;
+pub use state::{Divergence, SyncState};
 pub use store::Store;
 pub use write::{Author, Committed, WriteError, WriteTx};

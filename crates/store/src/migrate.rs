@@ -24,12 +24,14 @@ const OFFICE: &[Migration] = &[
     migration!(1, "office/0001_create_documents.sql"),
     migration!(2, "office/0002_create_search.sql"),
     migration!(3, "office/0003_add_files.sql"),
+    migration!(4, "office/0004_create_lost.sql"),
 ];
 
 const CLINICAL: &[Migration] = &[
     migration!(1, "clinical/0001_create_documents.sql"),
     migration!(2, "clinical/0002_create_search.sql"),
     migration!(3, "clinical/0003_add_files.sql"),
+    migration!(4, "clinical/0004_create_lost.sql"),
 ];
 
 /// The versions of a kind of file, oldest first.

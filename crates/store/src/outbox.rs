@@ -9,16 +9,18 @@ use std::collections::BTreeSet;
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, GroupId, OpId, ReplicaId, Role, UserId};
 use caseload_protocol::messages::{Group, LastOp, Op, OpKind, OpResult, Outcome, Refusal};
+use caseload_protocol::reoffer;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::error::StorageError;
 use crate::identity::FileKind;
+use crate::lost;
 use crate::read::ReadTx;
 use crate::refused::{RefusedWhy, refuse};
 use crate::rows;
-use crate::state::{self, Name};
+use crate::state::{self, Divergence, Name};
 use crate::store::Store;
 
 /// How much waits to be shared. Shown to everyone, because it reveals no content.
@@ -276,10 +278,82 @@ pub(crate) fn withdraw_unsent(
             refuse(connection, grp, RefusedWhy::ScopeLeft, &[], at)?;
         }
     }
+    renumber_unsent(connection)
+}
+
+/// Closes gaps in the numbers of what was never sent.
+fn renumber_unsent(connection: &Connection) -> Result<(), StorageError> {
     let sent: Option<i64> =
         connection.query_row("SELECT max(mut) FROM outbox WHERE state = 'sent'", [], |row| row.get(0))?;
     let known = state::get::<LastOp>(connection, Name::LastOp)?.map_or(0, |last| last.number);
     renumber(connection, "state = 'new'", sent.unwrap_or(0).max(known) + 1)
+}
+
+/// Numbers everything that is to be sent from 1 on, for a replica that has sent nothing yet.
+pub(crate) fn renumber_all(connection: &Connection) -> Result<(), StorageError> {
+    renumber(connection, "state IN ('new', 'sent')", 1)
+}
+
+/// Holds the groups that touch an entity back, until it is known what becomes of the row below them. Their numbers are given anew later.
+pub(crate) fn park(connection: &Connection, key: &EntityKey) -> Result<(), StorageError> {
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET state = 'held', ack_seq = NULL
+             WHERE grp IN (SELECT grp FROM outbox WHERE type = ?1 AND id = ?2)",
+        )?
+        .execute(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
+    Ok(())
+}
+
+/// What [`park`] holds back.
+pub(crate) fn parked(connection: &Connection) -> Result<Vec<Op>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT body FROM outbox JOIN outbox_body USING (place)
+         WHERE state = 'held' AND grp IN (SELECT grp FROM outbox JOIN lost USING (type, id)) ORDER BY place",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut parked = Vec::new();
+    while let Some(row) = rows.next()? {
+        parked.push(body(row, 0)?);
+    }
+    Ok(parked)
+}
+
+/// Lets the groups go on that [`park`] held back because of `key` and that wait for no other row, or keeps them as refused. Gives the entities
+/// that they are about.
+pub(crate) fn unpark(
+    connection: &Connection,
+    key: &EntityKey,
+    go_on: bool,
+    at: Millis,
+) -> Result<Vec<EntityKey>, StorageError> {
+    let groups: Vec<[u8; 16]> = connection
+        .prepare_cached(
+            "SELECT DISTINCT grp FROM outbox WHERE type = ?1 AND id = ?2 AND state = 'held'
+             AND grp NOT IN (SELECT grp FROM outbox JOIN lost USING (type, id))",
+        )?
+        .query_map(params![key.kind.as_str(), key.id.uuid().as_bytes()], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut changed = Vec::new();
+    for grp in groups {
+        let group = GroupId::new(Uuid::from_bytes(grp));
+        if go_on {
+            connection
+                .prepare_cached("UPDATE outbox SET state = 'new' WHERE grp = ?1")?
+                .execute([grp])?;
+            changed.extend(group_ops(connection, group)?.into_iter().map(|op| op.key));
+        } else {
+            changed.extend(refuse(
+                connection,
+                group,
+                RefusedWhy::Service(Refusal::Missing),
+                &[],
+                at,
+            )?);
+        }
+    }
+    renumber_unsent(connection)?;
+    Ok(changed)
 }
 
 /// Numbers the operations of every group that has one in `which`, from `first` on, in their order, and remembers the next number.
@@ -323,15 +397,23 @@ impl ReadTx<'_> {
     /// # Errors
     /// [`StorageError`].
     pub fn waiting(&self) -> Result<Waiting, StorageError> {
-        let mut statement = self
-            .connection()
-            .prepare_cached("SELECT count(*), min(at) FROM outbox WHERE state IN ('new', 'sent')")?;
-        Ok(statement.query_row([], |row| {
-            Ok(Waiting {
-                count: row.get::<_, i64>(0)?.unsigned_abs(),
-                oldest: row.get::<_, Option<i64>>(1)?.map(Millis),
-            })
-        })?)
+        let count = |sql: &str| -> Result<Waiting, StorageError> {
+            Ok(self.connection().prepare_cached(sql)?.query_row([], |row| {
+                Ok(Waiting {
+                    count: row.get::<_, i64>(0)?.unsigned_abs(),
+                    oldest: row.get::<_, Option<i64>>(1)?.map(Millis),
+                })
+            })?)
+        };
+        let waiting = count("SELECT count(*), min(at) FROM outbox WHERE state IN ('new', 'sent')")?;
+        let parked = count(
+            "SELECT count(*), min(at) FROM outbox
+             WHERE state = 'held' AND grp IN (SELECT grp FROM outbox JOIN lost USING (type, id))",
+        )?;
+        Ok(Waiting {
+            count: waiting.count + parked.count,
+            oldest: waiting.oldest.into_iter().chain(parked.oldest).min(),
+        })
     }
 }
 
@@ -415,6 +497,9 @@ impl Store {
                     connection
                         .prepare_cached("UPDATE outbox SET state = 'acked', ack_seq = ?2 WHERE op_id = ?1")?
                         .execute(params![result.op_id.uuid().as_bytes(), result.seq])?;
+                    if reoffer::is_record(&key) {
+                        touched.extend(lost::taken_in(connection, &key, result.rev)?);
+                    }
                     taken.insert(key);
                 } else {
                     match refused.iter_mut().find(|(group, _)| *group == grp) {
@@ -465,7 +550,10 @@ impl Store {
         self.transact(|connection| {
             // The service may be the one that was restored: what it acknowledged and no pull has brought back may be gone from it.
             send_unpulled_again(connection)?;
-            renumber(connection, "state IN ('new', 'sent')", 1)?;
+            renumber_all(connection)?;
+            if state::get::<Divergence>(connection, Name::Divergence)?.is_some() {
+                state::put(connection, Name::Divergence, &Divergence::Comparing)?;
+            }
             state::put(connection, Name::Replica, &replica)?;
             state::put(connection, Name::ReplicaNumber, &number)?;
             state::remove(connection, Name::LastOp)
@@ -546,9 +634,13 @@ pub(crate) fn touches(op: &Op) -> Touches {
             }
             Touches::Parts(names)
         }
-        OpKind::Create | OpKind::Void | OpKind::Restore | OpKind::Settle | OpKind::Override | OpKind::Place => {
-            Touches::Everything
-        }
+        OpKind::Create
+        | OpKind::Void
+        | OpKind::Restore
+        | OpKind::Settle
+        | OpKind::Override
+        | OpKind::Place
+        | OpKind::Reoffer => Touches::Everything,
     }
 }
 

@@ -7,14 +7,16 @@ use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, Scope};
 use caseload_protocol::cursor::{Cursor, Moment};
 use caseload_protocol::messages::WireRow;
+use caseload_protocol::reoffer;
 use rusqlite::Connection;
 use thiserror::Error;
 
 use crate::error::StorageError;
 use crate::files;
+use crate::lost;
 use crate::outbox;
 use crate::rows::{self, Mirror};
-use crate::state::{self, Name};
+use crate::state::{self, Divergence, Name};
 use crate::store::Store;
 
 /// Why a page was not taken in. Nothing of it was.
@@ -53,6 +55,8 @@ pub enum Removal {
 enum Adopt {
     Newer,
     Every,
+    /// Every one, and what it replaces is kept aside: the service's history is another one and may have lost it.
+    Instead,
 }
 
 impl Store {
@@ -98,13 +102,35 @@ impl Store {
         })
     }
 
+    /// The same when the service's history is not the one that this file knows: it was restored from a copy. Until the comparison with
+    /// snapshots is done nothing is pushed, and no version held here is dropped: what the service lost is offered back.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn begin_comparison(&self) -> Result<(), StorageError> {
+        self.transact(|connection| {
+            outbox::send_unpulled_again(connection)?;
+            files::share_again(connection)?;
+            state::put(connection, Name::Divergence, &Divergence::Found)?;
+            state::remove(connection, Name::Epoch)?;
+            state::remove(connection, Name::Cursor)
+        })
+    }
+
     /// Takes in one page of a snapshot. The service's versions replace the ones held whatever their revisions, because a restored service
     /// counts from an earlier one.
     ///
     /// # Errors
     /// [`ApplyError`].
     pub fn apply_snapshot_page(&self, page: &[WireRow]) -> Result<Vec<EntityKey>, ApplyError> {
-        self.transact(|connection| self.adopt(connection, page, Adopt::Every))
+        self.transact(|connection| {
+            let which = if is_diverged(connection)? {
+                Adopt::Instead
+            } else {
+                Adopt::Every
+            };
+            self.adopt(connection, page, which)
+        })
     }
 
     /// Ends the snapshot of a scope: rows that the service did not send are removed, operations that wait are kept, and the scope counts
@@ -121,7 +147,10 @@ impl Store {
         self.transact(|connection| {
             let held = mirrored(connection, scope)?;
             let gone: Vec<EntityKey> = held.iter().filter(|key| !seen.contains(key)).cloned().collect();
-            if removal == Removal::AtMostAFifth && gone.len() * 5 > held.len() {
+            let kept_aside = is_diverged(connection)?;
+            if kept_aside {
+                keep_aside(connection, &gone)?;
+            } else if removal == Removal::AtMostAFifth && gone.len() * 5 > held.len() {
                 return Err(ApplyError::TooManyRemovals {
                     gone: gone.len(),
                     of: held.len(),
@@ -179,6 +208,10 @@ impl Store {
     pub fn leave_scope(&self, scope: Scope, at: Millis) -> Result<Vec<EntityKey>, StorageError> {
         self.transact(|connection| {
             let keys: BTreeSet<EntityKey> = of_scope(connection, scope)?.into_iter().collect();
+            if is_diverged(connection)? {
+                // A restored service may have lost the care relationship together with what was written under it.
+                keep_aside(connection, &keys)?;
+            }
             outbox::withdraw_unsent(connection, &keys, at)?;
             for key in &keys {
                 if let Some(stored) = rows::load(connection, key)? {
@@ -211,6 +244,11 @@ impl Store {
         cursor: &Cursor,
         page: &[WireRow],
     ) -> Result<Vec<EntityKey>, ApplyError> {
+        if is_diverged(connection)? {
+            // Nothing was sent by the new replica yet, and what waits on lost rows waits on.
+            outbox::renumber_all(connection)?;
+            state::remove(connection, Name::Divergence)?;
+        }
         // First, so that a row that comes back as it was sent is not rebuilt twice.
         let mut released = outbox::release_up_to(connection, cursor.seq)?;
         let changed = self.adopt(connection, page, Adopt::Newer)?;
@@ -249,6 +287,16 @@ impl Store {
             if may_wait {
                 outbox::raise_bases(connection, row)?;
             }
+            if which == Adopt::Instead
+                && let (Some(stored), Some(sent)) = (&stored, &mirror)
+                && !lost::is_same(stored, sent)
+            {
+                lost::keep(connection, &row.key, stored)?;
+            }
+            if reoffer::is_record(&row.key) {
+                let keys = lost::reviewed(connection, row)?;
+                changed.extend(outbox::show_again(connection, self.kind(), keys)?);
+            }
             let ops = if may_wait {
                 outbox::ops_on(connection, &row.key)?
             } else {
@@ -276,6 +324,19 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn is_diverged(connection: &Connection) -> Result<bool, StorageError> {
+    Ok(state::get::<Divergence>(connection, Name::Divergence)?.is_some())
+}
+
+fn keep_aside<'a>(connection: &Connection, keys: impl IntoIterator<Item = &'a EntityKey>) -> Result<(), StorageError> {
+    for key in keys {
+        if let Some(stored) = rows::load(connection, key)? {
+            lost::keep(connection, key, &stored)?;
+        }
+    }
+    Ok(())
 }
 
 fn mirrored(connection: &Connection, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {

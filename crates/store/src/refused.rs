@@ -122,8 +122,10 @@ impl ReadTx<'_> {
                 ops: group.ops,
             });
         }
-        let mut statement =
-            connection.prepare_cached("SELECT DISTINCT grp, at FROM outbox WHERE state = 'held' ORDER BY at DESC")?;
+        let mut statement = connection.prepare_cached(
+            "SELECT DISTINCT grp, at FROM outbox WHERE state = 'held'
+             AND grp NOT IN (SELECT grp FROM outbox JOIN lost USING (type, id)) ORDER BY at DESC",
+        )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (grp, at) = (group_id(row, 0)?, Millis(row.get(1)?));

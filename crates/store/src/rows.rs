@@ -104,6 +104,21 @@ impl Mirror {
         })
     }
 
+    /// As the service sent it.
+    pub(crate) fn to_wire(&self, key: &EntityKey) -> Result<WireRow, StorageError> {
+        Ok(WireRow {
+            key: key.clone(),
+            rev: self.rev,
+            seq: self.seq,
+            del: self.deleted,
+            sv: self.sv,
+            min_writer: self.min_writer,
+            scope: self.scope,
+            u: serde_json::from_str(&self.units).map_err(|_| StorageError::Unreadable("unit revisions"))?,
+            doc: self.document()?,
+        })
+    }
+
     fn document(&self) -> Result<Document, StorageError> {
         self.doc.clone().map_or_else(|| parse(self.text.as_bytes()), Ok)
     }

@@ -20,6 +20,9 @@ pub(crate) fn is_allowed(
     before: Option<&Working>,
     op: &mut Op,
 ) -> Result<bool, WriteError> {
+    if op.kind == OpKind::Reoffer {
+        return Ok(before.is_none());
+    }
     if entity.writers == Writers::Service && op.kind != OpKind::Settle {
         return Err(WriteError::ServiceUnit {
             unit: entity.kind.to_owned(),
@@ -34,7 +37,7 @@ pub(crate) fn is_allowed(
     }
     let has_reason = op.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
     match op.kind {
-        OpKind::Create | OpKind::Patch => may_patch(entity, before, op),
+        OpKind::Create | OpKind::Reoffer | OpKind::Patch => may_patch(entity, before, op),
         OpKind::Void if before.deleted => Ok(false),
         OpKind::Void if entity.freeze.as_ref().is_some_and(|freeze| (freeze.when)(&before.doc)) => {
             Err(WriteError::Frozen {
@@ -44,9 +47,16 @@ pub(crate) fn is_allowed(
         OpKind::Void | OpKind::Override if !has_reason => Err(WriteError::ReasonRequired),
         OpKind::Void => Ok(true),
         OpKind::Restore => Ok(before.deleted),
-        OpKind::Settle if !matches!(entity.kind, "conflict" | "clinical_conflict") => Err(WriteError::ServiceUnit {
-            unit: entity.kind.to_owned(),
-        }),
+        OpKind::Settle
+            if !matches!(
+                entity.kind,
+                "conflict" | "clinical_conflict" | "reoffer" | "clinical_reoffer"
+            ) =>
+        {
+            Err(WriteError::ServiceUnit {
+                unit: entity.kind.to_owned(),
+            })
+        }
         OpKind::Settle => Ok(before.doc.text("state", "state") != Some("settled")),
         OpKind::Override | OpKind::Place => {
             let occupies =

@@ -4,8 +4,8 @@ use caseload_domain::{ReplicaId, Scope};
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::LastOp;
 use rusqlite::{Connection, OptionalExtension};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
 use crate::store::Store;
@@ -27,6 +27,18 @@ pub struct SyncState {
     pub next_mut: i64,
     /// The scopes of which it holds rows.
     pub scopes: Vec<Scope>,
+    /// Whether the service's history was found to be another one, and how far bringing the two together has come.
+    pub divergence: Option<Divergence>,
+}
+
+/// How far bringing a file together with a service of another history has come. Until the end nothing is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Divergence {
+    /// It was found; the file has to go on as a new replica, because the numbers of the old one mean something else there.
+    Found,
+    /// The file is a new replica and compares what it holds with snapshots.
+    Comparing,
 }
 
 /// The names of the values that the store itself keeps.
@@ -42,6 +54,7 @@ pub(crate) enum Name {
     SearchForm,
     /// There while a pull has further pages to come.
     PullUnfinished,
+    Divergence,
 }
 
 impl Name {
@@ -56,6 +69,7 @@ impl Name {
             Self::Scopes => "scopes",
             Self::SearchForm => "search_form",
             Self::PullUnfinished => "pull_unfinished",
+            Self::Divergence => "divergence",
         }
     }
 }
@@ -88,6 +102,7 @@ pub(crate) fn read(connection: &Connection) -> Result<SyncState, StorageError> {
         last_op: get(connection, Name::LastOp)?,
         next_mut: require(connection, Name::NextMut)?,
         scopes: get(connection, Name::Scopes)?.unwrap_or_default(),
+        divergence: get(connection, Name::Divergence)?,
     })
 }
 

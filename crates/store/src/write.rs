@@ -15,8 +15,9 @@ use caseload_domain::{Document, EntityId, EntityKey, FieldProblem, GroupId, OpId
 #[cfg(feature = "test-faults")]
 use caseload_faults::bugs::{Bug, has};
 use caseload_protocol::checksum::{Leaf, hex, sha256};
-use caseload_protocol::messages::{Group, Limits, Op, OpKind};
+use caseload_protocol::messages::{Group, Limits, Op, OpKind, WireRow};
 use caseload_protocol::rebase::{Working, rebase};
+use caseload_protocol::reoffer;
 use caseload_vault::SigningKey;
 use caseload_vault::heads::Head;
 use rusqlite::Connection;
@@ -27,6 +28,7 @@ use crate::audit::{self, Action, Entry, Touched};
 use crate::entropy::Entropy;
 use crate::error::StorageError;
 use crate::fold;
+use crate::lost;
 use crate::outbox::{self, touches};
 use crate::read::ReadTx;
 use crate::refused;
@@ -356,6 +358,56 @@ impl<'a> WriteTx<'a> {
         )
     }
 
+    /// Offers a row back that the service lost. Does nothing when it is there for review already.
+    pub(crate) fn reoffer(&mut self, row: &WireRow) -> Result<(), WriteError> {
+        let Some(record) = reoffer::record_key(row) else {
+            return Ok(());
+        };
+        let units = reoffer::units(row);
+        self.change(
+            OpKind::Reoffer,
+            &record,
+            Change {
+                units,
+                ..Change::default()
+            },
+        )?;
+        let connection = self.reads.connection();
+        lost::offered(connection, &record)?;
+        if let Some(stored) = rows::load(connection, &record)?.filter(|stored| stored.rev > 0) {
+            lost::taken_in(connection, &record, stored.rev)?;
+        }
+        self.has_local_changes = true;
+        Ok(())
+    }
+
+    /// Settles the review of a row that was offered back, as it is seen here now.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn settle_reoffer(&mut self, record: &EntityKey, accept: bool) -> Result<(), WriteError> {
+        let found = self.reads.get(record)?.ok_or(WriteError::Missing)?;
+        let row = reoffer::row_of(found.doc.units()).ok_or(WriteError::Missing)?;
+        let seen = self.reads.get(&row.key)?.map_or(0, |present| present.rev);
+        let choice = if accept { reoffer::ACCEPT } else { reoffer::REFUSE };
+        let units = [
+            ("choice", Value::from(choice)),
+            ("about", reoffer::about(&row)),
+            ("seen", Value::from(seen)),
+        ];
+        self.change(
+            OpKind::Settle,
+            record,
+            Change {
+                units: units
+                    .map(|(unit, value)| (unit.to_owned(), value))
+                    .into_iter()
+                    .collect(),
+                ..Change::default()
+            },
+        )
+    }
+
     /// Books in spite of an overlap.
     ///
     /// # Errors
@@ -518,7 +570,7 @@ impl<'a> WriteTx<'a> {
         }
         let text = rows::canonical_text(&after.doc)
             .ok_or_else(|| WriteError::Invalid(vec![FieldProblem::new("", Problem::NotStorable)]))?;
-        if text.len() > document_limit() {
+        if text.len() > document_limit() && op.kind != OpKind::Reoffer {
             Err(WriteError::TooLarge)
         } else {
             Ok(text)

@@ -16,7 +16,7 @@ use caseload_protocol::messages::{
     LastOp, Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse,
     WireErrorCode,
 };
-use caseload_store::{ApplyError, FileError, FileKind, Removal, StorageError, Store};
+use caseload_store::{ApplyError, Divergence, FileError, FileKind, Removal, StorageError, Store};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -24,7 +24,7 @@ use crate::error::TransportError;
 use crate::session::Session;
 
 /// How often a round may recover (register anew, resync) before it gives up and reports.
-const MAX_RECOVERIES: u32 = 3;
+const MAX_RECOVERIES: u32 = 5;
 
 /// A clock that is further off than this is told, in milliseconds.
 const SKEW_TOLD_MS: i64 = 5 * Millis::MINUTE;
@@ -153,11 +153,7 @@ impl Engine {
                     None => continue,
                 },
             };
-            let done = match self.push(&limits, now, &mut round).await {
-                Ok(()) => self.pull(&limits, now, &mut round).await,
-                failed => failed,
-            };
-            match done {
+            match self.exchange(&limits, now, &mut round).await {
                 Ok(()) => {
                     if round.clock_is_off() {
                         // Asked again with the next round, so that it shows when the clock was set right.
@@ -174,6 +170,20 @@ impl Engine {
             }
         }
         Err(SyncError::CannotRecover)
+    }
+
+    /// Pushes and pulls. With a service of another history first everything held is compared with snapshots: what waits here must not be sent
+    /// before it is known which rows below it are still there.
+    async fn exchange(&self, limits: &Limits, now: Millis, round: &mut Round) -> Result<(), SyncError> {
+        let divergence = self.blocking(|store| store.sync_state()).await??.divergence;
+        if divergence == Some(Divergence::Found) {
+            self.reregister().await?;
+        }
+        if divergence.is_some() {
+            self.pull(limits, now, round).await?;
+        }
+        self.push(limits, now, round).await?;
+        self.pull(limits, now, round).await
     }
 
     /// Waits until the service has something newer than `seq`, however long that takes; gives the newest number. While nothing is new the
@@ -265,6 +275,7 @@ impl Engine {
     async fn hello(&self, now: Millis, round: &mut Round) -> Result<Option<Limits>, SyncError> {
         let state = self.blocking(|store| store.sync_state()).await??;
         let identity = self.session.identity();
+        let known = state.cursor.clone();
         let request = HelloRequest {
             proto: caseload_protocol::PROTOCOL_VERSION,
             app: self.app.clone(),
@@ -292,7 +303,12 @@ impl Engine {
                 Ok(None)
             }
             HelloAction::Resync => {
-                self.blocking(|store| store.begin_resync()).await??;
+                let too_old = |cursor: Cursor| cursor.epoch == answer.epoch && cursor.seq < answer.gc_floor;
+                if known.is_some_and(too_old) {
+                    self.blocking(|store| store.begin_resync()).await??;
+                } else {
+                    self.blocking(|store| store.begin_comparison()).await??;
+                }
                 Ok(None)
             }
         }
@@ -302,9 +318,10 @@ impl Engine {
     async fn recover(&self, error: TransportError) -> Result<(), SyncError> {
         match error.code() {
             Some(WireErrorCode::MutationGap | WireErrorCode::DeviceForked) => self.reregister().await,
-            Some(WireErrorCode::EpochChanged | WireErrorCode::HistoryDiverged | WireErrorCode::CursorTooOld) => {
-                Ok(self.blocking(|store| store.begin_resync()).await??)
+            Some(WireErrorCode::EpochChanged | WireErrorCode::HistoryDiverged) => {
+                Ok(self.blocking(|store| store.begin_comparison()).await??)
             }
+            Some(WireErrorCode::CursorTooOld) => Ok(self.blocking(|store| store.begin_resync()).await??),
             Some(WireErrorCode::UpgradeRequired) => Err(SyncError::UpgradeRequired),
             Some(WireErrorCode::DeviceRevoked) => Err(SyncError::Revoked),
             _ => Err(error.into()),

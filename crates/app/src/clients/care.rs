@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::app::{App, Core};
 use crate::checks;
-use crate::dto::{AppError, CareRelationship, CareStatus, ClientRecord, ErrorCode, GrantCare};
+use crate::dto::{AppError, CareRelationship, CareStatus, ClientRecord, EndCare, ErrorCode, GrantCare};
 use crate::fault::{Fault, answer};
 use crate::login::Login;
 use crate::people::treating;
@@ -25,6 +25,18 @@ impl App {
             self.core.login().and_then(|login| grant(&self.core, &login, &request)),
         )
     }
+
+    /// Says that a therapist does not treat a client any more: an administrator, or a clinician who treats her now. The therapist's files lose
+    /// the record when they next share; nothing is lost of what the service has.
+    ///
+    /// # Errors
+    /// `forbidden`, `not_found`.
+    pub fn end_care(&self, request: EndCare) -> Result<(), AppError> {
+        answer(
+            "end_care",
+            self.core.login().and_then(|login| end(&self.core, &login, &request)),
+        )
+    }
 }
 
 fn grant(core: &Core, login: &Login, request: &GrantCare) -> Result<ClientRecord, Fault> {
@@ -38,6 +50,22 @@ fn grant(core: &Core, login: &Login, request: &GrantCare) -> Result<ClientRecord
         create(tx, id, therapist)
     })?;
     super::record(core, login, id)
+}
+
+fn end(core: &Core, login: &Login, request: &EndCare) -> Result<(), Fault> {
+    let id: ClientId = checks::id(&request.client_id)?;
+    let therapist: UserId = checks::id(&request.therapist_id)?;
+    core.write_office(login, "care.end", |tx| {
+        if !may_grant(tx, login, id)? {
+            return Err(ErrorCode::Forbidden.into());
+        }
+        let key = EntityKey::new("care_relationship", care_relationship_id(id, therapist));
+        let present = tx.get(&key)?.ok_or(ErrorCode::NotFound)?;
+        if present.doc.text("status", "state") != Some("ended") {
+            tx.overlay_unit(&key, "status", json!({"state": "ended", "at": tx.at()}))?;
+        }
+        Ok(())
+    })
 }
 
 /// Lets `therapist` treat `client` from now on. The id follows from the two, so that two grants are one.

@@ -219,6 +219,13 @@ pub struct GrantCare {
 
 #[derive(Clone, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
+pub struct EndCare {
+    pub client_id: String,
+    pub therapist_id: String,
+}
+
+#[derive(Clone, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
 pub struct CreateClient {
     pub details: ClientDetails,
     /// Create although someone alike is already here.

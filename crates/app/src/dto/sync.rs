@@ -191,6 +191,31 @@ pub struct SettleClash {
     pub choice: ClashChoice,
 }
 
+/// A record that the service, restored from a copy, had lost and a computer offered back.
+#[derive(Clone, Serialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Reoffer {
+    pub id: String,
+    pub entity: EntityType,
+    pub entity_id: String,
+    /// Whose record: the client's name, where it is known.
+    pub title: Option<String>,
+    pub clinical: bool,
+    /// The record exists in another form.
+    pub is_here: bool,
+    /// Who was signed in on the computer that offered it.
+    pub by: String,
+    pub at: Option<Instant>,
+}
+
+#[derive(Clone, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SettleReoffer {
+    pub id: String,
+    /// The row comes back; otherwise it stays a record of what was lost.
+    pub accept: bool,
+}
+
 /// Sums over everything held here, to be compared with other computers and the service.
 #[derive(Clone, Serialize, Type)]
 #[serde(rename_all = "camelCase")]

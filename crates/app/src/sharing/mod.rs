@@ -26,6 +26,7 @@ use crate::dto::{
 use crate::fault::{Fault, answer};
 use crate::login::{Login, new_replica, setting};
 use crate::people::device_key;
+use crate::reoffers;
 use crate::views::office::Office;
 use crate::vouching;
 
@@ -222,13 +223,18 @@ async fn rounds(core: &Core, login: &Arc<Login>, connection: &Connection) -> Res
     register(login, connection).await?;
     let mut all = Round::default();
     add(core, &mut all, connection.office.round(core.now()).await?);
+    let offered = reoffers::offer(login, &login.office, core.now())?;
     let introduced = introduce(core, login)?;
     let vouched = vouching::vouch(core, login)?;
-    if introduced || vouched {
+    if introduced || vouched || offered || reoffers::released(&login.office)? {
         add(core, &mut all, connection.office.round(core.now()).await?);
     }
     if let Some(clinical) = &connection.clinical {
         add(core, &mut all, clinical.round(core.now()).await?);
+        let store = login.clinical()?;
+        if reoffers::offer(login, store, core.now())? || reoffers::released(store)? {
+            add(core, &mut all, clinical.round(core.now()).await?);
+        }
     }
     Ok(all)
 }

@@ -30,6 +30,8 @@ pub(crate) const ALL: &[&EntityType] = &[
     &review::CLASH,
     &review::CONFLICT,
     &review::CLINICAL_CONFLICT,
+    &review::REOFFER,
+    &review::CLINICAL_REOFFER,
     &client::CLIENT_CHART,
     &care::SESSION,
     &note::SESSION_NOTE,

@@ -1,4 +1,4 @@
-//! What the service lays before a person: clashing bookings and conflicting values. People act on them through operations of their own.
+//! What the service lays before a person: clashing bookings, conflicting values, and what a restore lost. People act on them through operations of their own.
 
 use super::Checks;
 use crate::document::Document;
@@ -85,6 +85,64 @@ pub(super) const CLINICAL_CONFLICT: EntityType = EntityType {
     scope: ScopeRule::ClinicalSubject,
     writers: Writers::Service,
     units: CONFLICT_UNITS,
+    freeze: None,
+    vouching: &[],
+    validate: |document: &Document| Checks::of(document).finish(),
+};
+
+const REOFFER_UNITS: &[Unit] = &[
+    Unit::new(
+        "salt",
+        Policy::Service,
+        "Random and never changed, so that a hash of the record reveals nothing that could be guessed.",
+    ),
+    Unit::new(
+        "subject",
+        Policy::Service,
+        "Whoever may read the record may read what was lost of it, and nobody else.",
+    ),
+    Unit::new(
+        "about",
+        Policy::Service,
+        "Which record and which version of it was lost is a fact.",
+    ),
+    Unit::new(
+        "lost",
+        Policy::Service,
+        "The version is kept exactly as it had been acknowledged: nothing is thrown away.",
+    ),
+    Unit::new(
+        "offered",
+        Policy::Service,
+        "Which computer still had it, and who was signed in there, is a fact.",
+    ),
+    Unit::new(
+        "state",
+        Policy::Service,
+        "Open until a person accepted or refused it; the choice is an operation with a name under it.",
+    ),
+];
+
+/// `about{type, id, rev}`, `lost` (the row as a device holds it), `offered{by, replica, at}`, `state{state, choice, by, at}` (open, settled).
+/// A version of an office row that was acknowledged and that a restored service does not have.
+pub(super) const REOFFER: EntityType = EntityType {
+    kind: "reoffer",
+    schema: 1,
+    scope: ScopeRule::Office,
+    writers: Writers::Service,
+    units: REOFFER_UNITS,
+    freeze: None,
+    vouching: &[],
+    validate: |document: &Document| Checks::of(document).finish(),
+};
+
+/// As [`REOFFER`], of a clinical row.
+pub(super) const CLINICAL_REOFFER: EntityType = EntityType {
+    kind: "clinical_reoffer",
+    schema: 1,
+    scope: ScopeRule::ClinicalSubject,
+    writers: Writers::Service,
+    units: REOFFER_UNITS,
     freeze: None,
     vouching: &[],
     validate: |document: &Document| Checks::of(document).finish(),

@@ -20,13 +20,16 @@ impl OpDecision<'_, '_> {
             Writers::AdminOrSelf => {
                 self.actor.admin || (self.op.key.id == self.actor.user.entity() && self.op.kind == OpKind::Patch)
             }
-            Writers::Service => self.op.kind == OpKind::Settle,
+            Writers::Service => matches!(self.op.kind, OpKind::Settle | OpKind::Reoffer),
             Writers::Clinicians => true,
             Writers::CareGranters => self.may_grant_care(row),
         };
         let may_read = match scope {
             None | Some(Scope::Office) => true,
-            Some(Scope::Clinical(client)) => self.actor.role.is_clinical() && self.treats(client),
+            // A restored service may have lost the care relationship as well; what is offered is sealed and shown to nobody by that.
+            Some(Scope::Clinical(client)) => {
+                self.actor.role.is_clinical() && (self.op.kind == OpKind::Reoffer || self.treats(client))
+            }
             Some(Scope::Private(author)) => author == self.actor.user,
         };
         if !allowed || !may_read || !self.authorship_fits(row) {

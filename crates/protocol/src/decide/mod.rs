@@ -2,11 +2,12 @@
 //!
 //! [`decide_batch`] takes the facts that a storage read and the groups of one push, and gives the rows to write, the records to keep and the
 //! answers. Groups are made all or none; one refused group never delays the others. The rules are in
-//! `operation`, unit by unit; who may do what is in `authority`; bookings are in `bookings`.
+//! `operation`, unit by unit; who may do what is in `authority`; bookings are in `bookings`, rows offered back in `review`.
 
 mod authority;
 mod numbers;
 mod operation;
+mod review;
 mod stage;
 
 use std::collections::{HashMap, HashSet};
@@ -102,6 +103,7 @@ pub fn decide_batch(
         head: facts.head,
         last_op: facts.last_op,
         receipts: facts.receipts,
+        leaves: facts.leaves,
         before: facts.rows,
         written: HashMap::new(),
         order: Vec::new(),
@@ -120,6 +122,7 @@ struct Batch {
     head: PracticeHead,
     last_op: Option<LastOp>,
     receipts: HashMap<OpId, Vec<crate::facts::Receipt>>,
+    leaves: HashMap<i64, Leaf>,
     before: HashMap<EntityKey, Row>,
     written: HashMap<EntityKey, Row>,
     order: Vec<EntityKey>,
@@ -204,6 +207,7 @@ impl Batch {
                     limits: self.limits,
                     op,
                     created: &created,
+                    leaves: &self.leaves,
                     opened: Vec::new(),
                     touched: Vec::new(),
                 };

@@ -1,6 +1,6 @@
 //! One operation, decided unit by unit by the policies of its entity.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use caseload_domain::registry::{self, EntityType, Policy};
 use caseload_domain::{Document, EntityId, EntityKey, FieldProblem, Problem, ReplicaId, Scope, notes};
@@ -12,9 +12,10 @@ use super::DecideLimits;
 use super::numbers::{format_client_number, parse_client_number};
 use super::stage::{Refused, Stage};
 use crate::bookings;
-use crate::checksum;
+use crate::checksum::{self, Leaf};
 use crate::facts::{Actor, WHOLE, conflict_id, element_name, whole_conflict_id};
 use crate::messages::{Op, OpKind, Outcome, Refusal};
+use crate::reoffer;
 use crate::row::{Row, UnitMark};
 
 /// One operation being decided.
@@ -25,6 +26,8 @@ pub(crate) struct OpDecision<'a, 'b> {
     pub(super) limits: DecideLimits,
     pub(crate) op: &'a Op,
     pub(super) created: &'a HashSet<EntityId>,
+    /// The leaves that this history wrote under the sequence numbers of offered rows.
+    pub(super) leaves: &'a HashMap<i64, Leaf>,
     pub(crate) opened: Vec<EntityId>,
     pub(super) touched: Vec<EntityKey>,
 }
@@ -47,6 +50,7 @@ impl OpDecision<'_, '_> {
             OpKind::Restore => self.restore(entity),
             OpKind::Settle => self.settle(entity),
             OpKind::Override | OpKind::Place => bookings::place(self),
+            OpKind::Reoffer => self.reoffer(),
         }
     }
 
@@ -93,14 +97,14 @@ impl OpDecision<'_, '_> {
         self.write(row, &units);
         let outcome = if renumbered { Outcome::Merged } else { Outcome::Applied };
         Ok(if bookings::is_booking(&self.op.key) {
-            bookings::reevaluate(self, None, outcome)
+            bookings::reevaluate(self, &self.op.key, None, outcome)
         } else {
             outcome
         })
     }
 
     /// Gives the client a number: the one proposed if it is above every number given out, else the next.
-    fn number_client(&mut self, document: &mut Document) -> bool {
+    pub(super) fn number_client(&mut self, document: &mut Document) -> bool {
         let proposed = document.text("number", "value").map(str::to_owned);
         let proposed_number = proposed.as_deref().and_then(parse_client_number);
         let next = self.stage.client_number + 1;
@@ -334,7 +338,7 @@ impl OpDecision<'_, '_> {
             row.schema = row.schema.max(self.op.sv);
             self.write(row, &names);
             if bookings::is_booking(&self.op.key) {
-                outcome = bookings::reevaluate(self, Some(&before), outcome);
+                outcome = bookings::reevaluate(self, &self.op.key, Some(&before), outcome);
             }
         }
         for (name, reason, value) in changes.conflicts {
@@ -372,7 +376,7 @@ impl OpDecision<'_, '_> {
         row.deleted = true;
         self.write(row, &[WHOLE.to_owned()]);
         Ok(if bookings::is_booking(&self.op.key) {
-            bookings::reevaluate(self, Some(&before), Outcome::Applied)
+            bookings::reevaluate(self, &self.op.key, Some(&before), Outcome::Applied)
         } else {
             Outcome::Applied
         })
@@ -392,14 +396,15 @@ impl OpDecision<'_, '_> {
         self.validate(entity, &row.doc)?;
         self.write(row, &[WHOLE.to_owned()]);
         Ok(if bookings::is_booking(&self.op.key) {
-            bookings::reevaluate(self, Some(&before), Outcome::Applied)
+            bookings::reevaluate(self, &self.op.key, Some(&before), Outcome::Applied)
         } else {
             Outcome::Applied
         })
     }
 
     fn settle(&mut self, entity: &EntityType) -> Result<Outcome, Refused> {
-        if !matches!(entity.kind, "conflict" | "clinical_conflict") {
+        let is_offer = reoffer::is_record(&self.op.key);
+        if !is_offer && !matches!(entity.kind, "conflict" | "clinical_conflict") {
             return Err(Refused::of(Refusal::Forbidden));
         }
         let mut row = self
@@ -410,6 +415,9 @@ impl OpDecision<'_, '_> {
         if row.doc.text("state", "state") == Some("settled") {
             return Ok(Outcome::Applied);
         }
+        if is_offer {
+            return self.settle_reoffer(row);
+        }
         let choice = self.op.units.get("choice").cloned().unwrap_or(Value::Null);
         row.doc.set(
             "state",
@@ -419,7 +427,7 @@ impl OpDecision<'_, '_> {
         Ok(Outcome::Applied)
     }
 
-    fn open_conflict(&mut self, row: &Row, unit: &str, reason: &str, current: Option<&Value>, other: Value) {
+    pub(super) fn open_conflict(&mut self, row: &Row, unit: &str, reason: &str, current: Option<&Value>, other: Value) {
         let kind = if row.scope.is_clinical() {
             "clinical_conflict"
         } else {
@@ -507,7 +515,7 @@ impl OpDecision<'_, '_> {
         self.stage.staged.insert(row.key.clone(), row);
     }
 
-    fn validate(&self, entity: &EntityType, document: &Document) -> Result<(), Refused> {
+    pub(super) fn validate(&self, entity: &EntityType, document: &Document) -> Result<(), Refused> {
         let problems = (entity.validate)(document);
         if !problems.is_empty() {
             return Err(Refused::invalid(problems));
@@ -531,7 +539,7 @@ struct Changes {
 }
 
 /// The marks that writing a unit sets: one per element for a set unit.
-fn mark_names(entity: &EntityType, unit: &str, value: &Value) -> Vec<String> {
+pub(super) fn mark_names(entity: &EntityType, unit: &str, value: &Value) -> Vec<String> {
     match (entity.policy(unit), value) {
         (Policy::Set, Value::Object(elements)) => elements.keys().map(|element| element_name(unit, element)).collect(),
         _ => vec![unit.to_owned()],

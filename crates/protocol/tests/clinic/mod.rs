@@ -208,13 +208,24 @@ impl Clinic {
             last_op: self.last.get(&replica).cloned(),
             receipts: HashMap::new(),
             rows: HashMap::new(),
+            leaves: HashMap::new(),
         };
         for op in groups.iter().flat_map(|verified| &verified.group.ops) {
             if let Some(receipts) = self.receipts.get(&op.op_id) {
                 facts.receipts.insert(op.op_id, receipts.clone());
             }
         }
+        let written = self
+            .records
+            .iter()
+            .filter_map(|record| Some((record.seqs?.0, &record.leaves)));
+        let by_seq: HashMap<i64, _> = written
+            .flat_map(|(first, leaves)| (first..).zip(leaves.iter().copied()))
+            .collect();
         let read = |reads: facts::Reads, facts: &mut Facts| {
+            for seq in &reads.seqs {
+                facts.leaves.extend(by_seq.get(seq).map(|leaf| (*seq, *leaf)));
+            }
             for row in self.rows.values() {
                 if reads.keys.contains(&row.key) || row.slots().iter().any(|slot| reads.slots.contains(slot)) {
                     facts.rows.insert(row.key.clone(), row.clone());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use caseload_domain::{ClientId, Document, EntityKey, ReplicaId, Role, Scope, UserId};
+use caseload_protocol::checksum::Leaf;
 use caseload_protocol::decide::OpRecord;
 use caseload_protocol::row::{Row, UnitMark};
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,12 @@ pub(super) fn keep_op(key: &PracticeKey, record: &OpRecord) -> Result<KeptOp, St
         record.result.op_id,
         json.as_bytes(),
     )))
+}
+
+/// The leaf that an operation wrote under `seq`, out of its leaves from `first` on.
+pub(super) fn leaf_in(first: i64, leaves: &[u8], seq: i64) -> Option<Leaf> {
+    let place = usize::try_from(seq.checked_sub(first)?).ok()?;
+    leaves.as_chunks().0.get(place).copied()
 }
 
 /// The therapist under whom a row is found as a care relationship that gives access.

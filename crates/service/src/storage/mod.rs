@@ -48,6 +48,14 @@ pub trait Storage: BlobStorage + Send + Sync + 'static {
     /// A practice.
     async fn practice(&self, practice: PracticeId) -> Result<Option<Practice>, StorageError>;
 
+    /// Every practice that is kept here, sorted. For work on the storage as a whole; no request of a device ever needs it.
+    async fn practices(&self) -> Result<Vec<PracticeId>, StorageError>;
+
+    /// Gives a practice's history a new identity, because what is kept was restored from a copy, and ends every session: a copy may hold
+    /// sessions that were ended after it was made. Rows, numbers and chain stay. Gives the new head; doing it again with the same `epoch`
+    /// changes nothing.
+    async fn begin_epoch(&self, practice: PracticeId, epoch: &str) -> Result<PracticeHead, StorageError>;
+
     /// The head of a practice's history, as committed.
     async fn head(&self, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError>;
 

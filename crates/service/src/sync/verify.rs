@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use caseload_domain::{PracticeId, UserId};
 use caseload_protocol::facts::{Actor, VerifiedGroup};
 use caseload_protocol::messages::{Group, Op, OpKind, WireErrorCode};
+use caseload_protocol::reoffer;
 use caseload_vault::certificates::{AdminCertificate, Chain, Signed, verify_chain};
 use caseload_vault::{PublicKey, Signature};
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::state::App;
@@ -76,37 +77,43 @@ impl Verifier {
 
     /// A certificate that does not lead to the practice's root, or names another holder than its entity does, is nobody's.
     fn certificate_holds(&self, op: &Op) -> bool {
-        if op.key.kind.as_str() != "certificate" || op.kind != OpKind::Create {
-            return true;
+        match op.kind {
+            OpKind::Create if op.key.kind.as_str() == "certificate" => self.units_hold(&op.units),
+            OpKind::Reoffer => reoffer::row_of(&op.units)
+                .is_none_or(|row| row.key.kind.as_str() != "certificate" || self.units_hold(row.doc.units())),
+            _ => true,
         }
-        let (chain, admin) = (op.units.get("chain"), op.units.get("admin"));
-        (chain.is_some() || admin.is_some())
-            && chain.is_none_or(|chain| self.chain_holds(op, chain))
-            && admin.is_none_or(|admin| self.vouched_by_root(op, admin))
     }
 
-    fn chain_holds(&self, op: &Op, chain: &Value) -> bool {
+    fn units_hold(&self, units: &Map<String, Value>) -> bool {
+        let (chain, admin) = (units.get("chain"), units.get("admin"));
+        (chain.is_some() || admin.is_some())
+            && chain.is_none_or(|chain| self.chain_holds(units, chain))
+            && admin.is_none_or(|admin| self.vouched_by_root(units, admin))
+    }
+
+    fn chain_holds(&self, units: &Map<String, Value>, chain: &Value) -> bool {
         let verified = Chain::deserialize(chain)
             .ok()
             .and_then(|chain| verify_chain(&self.root, &chain, None).ok());
         verified.is_some_and(|verified| {
             verified.practice == self.practice
-                && names(op, "user", &verified.user.to_string())
-                && names(op, "device", &verified.device.to_string())
+                && names(units, "user", &verified.user.to_string())
+                && names(units, "device", &verified.device.to_string())
         })
     }
 
-    fn vouched_by_root(&self, op: &Op, admin: &Value) -> bool {
+    fn vouched_by_root(&self, units: &Map<String, Value>, admin: &Value) -> bool {
         let signed = Signed::<AdminCertificate>::deserialize(admin).ok();
         signed.is_some_and(|signed| {
             signed
                 .verify(&self.root)
-                .is_ok_and(|stated| stated.practice == self.practice && names(op, "user", &stated.user.to_string()))
+                .is_ok_and(|stated| stated.practice == self.practice && names(units, "user", &stated.user.to_string()))
         })
     }
 }
 
 /// Whether the holder that a certificate's entity names is this one.
-fn names(op: &Op, member: &str, id: &str) -> bool {
-    op.units.get("holder").and_then(|holder| holder.get(member)?.as_str()) == Some(id)
+fn names(units: &Map<String, Value>, member: &str, id: &str) -> bool {
+    units.get("holder").and_then(|holder| holder.get(member)?.as_str()) == Some(id)
 }

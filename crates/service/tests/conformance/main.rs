@@ -40,6 +40,7 @@ mod listening;
 mod mongodb_only;
 mod random_histories;
 mod receipts;
+mod recovery;
 mod sessions;
 mod sharding;
 mod stored;

@@ -73,11 +73,13 @@ async fn write_everything(clinic: &Clinic) {
     assert_eq!(rotate(9).await, Rotation::Unknown);
     storage.end_session(practice, "family").await.unwrap();
     storage.revoke_device(practice, DeviceId::new(uuid(701))).await.unwrap();
+    storage.begin_epoch(practice, "history-2").await.unwrap();
 }
 
 async fn read_everything(clinic: &Clinic) {
     let (storage, practice) = (&clinic.storage, clinic.practice);
     assert!(storage.any_practice().await.unwrap());
+    assert_eq!(storage.practices().await.unwrap(), [practice]);
     storage.practice(practice).await.unwrap().unwrap();
     storage.account(practice, user(OWNER)).await.unwrap().unwrap();
     storage

@@ -5,6 +5,7 @@ mod booking;
 mod clinical;
 mod files;
 mod office;
+pub(crate) mod reoffers;
 mod review;
 
 use crate::desk::{Desk, Done};
@@ -27,6 +28,7 @@ pub(crate) const ALL: &[&[Action]] = &[
     clinical::ACTIONS,
     files::ACTIONS,
     review::ACTIONS,
+    reoffers::ACTIONS,
 ];
 
 /// The names of the entities that some action is about.

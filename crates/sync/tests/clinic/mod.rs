@@ -230,6 +230,16 @@ impl Desk {
             .value
     }
 
+    /// Offers back what a restored service lost; gives the number of rows.
+    pub fn offer_lost(&self) -> usize {
+        let author = Author {
+            user: self.user,
+            role: Role::Therapist,
+            signing: &self.signing,
+        };
+        self.store.offer_lost(&author, now()).unwrap()
+    }
+
     pub async fn round(&self) -> Result<Round, SyncError> {
         self.engine.round(now()).await
     }

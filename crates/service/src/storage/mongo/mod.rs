@@ -12,6 +12,7 @@ mod failure;
 mod feed;
 mod push;
 mod reading;
+mod recovery;
 mod schema;
 mod sessions;
 mod transaction;
@@ -314,6 +315,14 @@ impl Storage for MongoStorage {
 
     async fn practice(&self, practice: PracticeId) -> Result<Option<Practice>, StorageError> {
         bounded(accounts::practice(self.reads(), practice)).await
+    }
+
+    async fn practices(&self) -> Result<Vec<PracticeId>, StorageError> {
+        bounded(recovery::practices(self.reads())).await
+    }
+
+    async fn begin_epoch(&self, practice: PracticeId, epoch: &str) -> Result<PracticeHead, StorageError> {
+        bounded(recovery::begin_epoch(self.reads(), practice, epoch)).await
     }
 
     async fn head(&self, practice: PracticeId) -> Result<Option<PracticeHead>, StorageError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use caseload_domain::{EntityKey, OpId, PracticeId, ReplicaId};
+use caseload_protocol::checksum::Leaf;
 use caseload_protocol::decide::{DecideLimits, Decision, decide_batch};
 use caseload_protocol::facts::{self, Facts, Reads, Receipt};
 use caseload_protocol::messages::OpResult;
@@ -16,6 +17,7 @@ use super::accounts::{replica_filter, to_replica};
 use super::documents::{Members as _, id, of_op, of_row, to_head, to_row};
 use super::schema;
 use super::transaction::{Undone, Work};
+use crate::storage::content::leaf_in;
 use crate::storage::error::{PushError, StorageError};
 use crate::storage::records::{PushAnswer, PushBatch};
 use crate::storage::sealing::PracticeKey;
@@ -96,6 +98,7 @@ impl Push<'_> {
             last_op: replica.last_op,
             receipts,
             rows: HashMap::new(),
+            leaves: HashMap::new(),
         })
     }
 
@@ -165,7 +168,26 @@ impl Push<'_> {
             let filter = doc! { "p": id(self.practice.uuid()), "slots": { "$exists": true, "$in": slots } };
             self.add_rows(session, filter, facts).await?;
         }
+        for seq in reads.seqs {
+            let leaf = self.leaf_at(session, seq).await?;
+            facts.leaves.extend(leaf.map(|leaf| (seq, leaf)));
+        }
         Ok(())
+    }
+
+    /// The leaf of the row that was written under a sequence number.
+    async fn leaf_at(&self, session: &mut ClientSession, seq: i64) -> Result<Option<Leaf>, Undone<PushError>> {
+        let filter = doc! { "p": id(self.practice.uuid()), "last_seq": { "$exists": true, "$gte": seq } };
+        let found = self
+            .collection(schema::OPS)
+            .find_one(filter)
+            .sort(doc! { "last_seq": 1 })
+            .projection(doc! { "_id": 0, "first_seq": 1, "leaves": 1 })
+            .session(&mut *session)
+            .await?;
+        let Some(op) = found else { return Ok(None) };
+        let first = op.integer("first_seq").map_err(storage)?;
+        Ok(leaf_in(first, op.blob("leaves").map_err(storage)?, seq))
     }
 
     async fn add_rows(

@@ -54,6 +54,27 @@ pub(super) fn open_reader(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Co
     Ok(connection)
 }
 
+/// Opens an empty file that a copy is made into.
+pub(super) fn open_target(path: &Path, key: &DatabaseKey) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = keyed(path, key, flags)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;")?;
+    Ok(connection)
+}
+
+/// Checks the seal of every page.
+pub(super) fn check_pages(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA cipher_integrity_check")?;
+    let mut found = statement.query([])?;
+    match found.next()? {
+        None => Ok(()),
+        Some(_) => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+            None,
+        )),
+    }
+}
+
 /// How often a connection is made anew when SQLCipher could not take a key that is right in form.
 const KEYING_ATTEMPTS: usize = 4;
 

@@ -7,6 +7,7 @@ mod blobs;
 mod connection;
 mod feed;
 mod push;
+mod recovery;
 mod rows;
 mod sessions;
 mod writer;
@@ -34,6 +35,8 @@ use super::records::{
 };
 use super::sealing::Keyring;
 use writer::Writer;
+
+pub(crate) use recovery::{check_pages, copy};
 
 /// Readers that are kept open.
 const IDLE_READERS: usize = 8;
@@ -166,6 +169,17 @@ impl Storage for SqliteStorage {
 
     async fn practice(&self, practice: PracticeId) -> Result<Option<Practice>, StorageError> {
         self.read(move |connection, _| accounts::practice(connection, practice))
+            .await
+    }
+
+    async fn practices(&self) -> Result<Vec<PracticeId>, StorageError> {
+        self.read(|connection, _| recovery::practices(connection)).await
+    }
+
+    async fn begin_epoch(&self, practice: PracticeId, epoch: &str) -> Result<PracticeHead, StorageError> {
+        let epoch = epoch.to_owned();
+        self.writer
+            .write(move |tx| recovery::begin_epoch(tx, practice, &epoch))
             .await
     }
 

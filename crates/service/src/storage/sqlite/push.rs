@@ -11,7 +11,7 @@ use caseload_protocol::messages::OpResult;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use super::rows::{self, Id};
-use super::{accounts, failure};
+use super::{accounts, failure, recovery};
 use crate::storage::content::{KeptOp, keep_op};
 use crate::storage::error::{PushError, StorageError};
 use crate::storage::records::{PushAnswer, PushBatch};
@@ -35,6 +35,7 @@ pub(super) fn push(
         last_op: replica.last_op,
         receipts: receipts(tx, practice, batch.replica, &batch.groups).map_err(PushError::Storage)?,
         rows: HashMap::new(),
+        leaves: HashMap::new(),
     };
     read(tx, keys, &key, practice, facts::first_round(&batch.groups), &mut facts)?;
     let second = facts::second_round(batch.replica, &batch.groups, &facts);
@@ -60,6 +61,10 @@ fn read(
 ) -> Result<(), StorageError> {
     let found = rows::fetch(tx, keys, practice, &reads.keys)?;
     let under_slots = rows::fetch_slots(tx, key, practice, &reads.slots)?;
+    for seq in reads.seqs {
+        let leaf = recovery::leaf_at(tx, practice, seq)?;
+        facts.leaves.extend(leaf.map(|leaf| (seq, leaf)));
+    }
     facts
         .rows
         .extend(found.into_iter().chain(under_slots).map(|row| (row.key.clone(), row)));

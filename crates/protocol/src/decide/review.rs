@@ -1,0 +1,199 @@
+//! Rows offered back after a restore of the service: kept for review, and what a person's choice does.
+
+use std::collections::BTreeMap;
+
+use caseload_domain::registry::{self, EntityType, Policy, Writers};
+use caseload_domain::{Document, EntityId, ReplicaId, notes};
+use serde_json::{Value, json};
+
+use super::operation::{OpDecision, mark_names};
+use super::stage::Refused;
+use crate::bookings;
+use crate::facts::{WHOLE, element_name};
+use crate::messages::{Outcome, Refusal, WireRow};
+use crate::reoffer::{self, ACCEPT, REFUSE};
+use crate::row::{Row, UnitMark};
+
+const SIGNATURE: &str = "signature";
+
+impl OpDecision<'_, '_> {
+    /// Keeps an offered row for review, unless this history has held that very version: then nothing was lost.
+    pub(super) fn reoffer(&mut self) -> Result<Outcome, Refused> {
+        let invalid = || Refused::of(Refusal::Invalid);
+        let lost = reoffer::row_of(&self.op.units).ok_or_else(invalid)?;
+        let entity = registry::find(&lost.key.kind).ok_or_else(Refused::upgrade)?;
+        let leaf = reoffer::leaf(&lost).map_err(|_| invalid())?;
+        if reoffer::record_key(&lost).as_ref() != Some(&self.op.key) || entity.scope_of(&lost.doc) != Some(lost.scope) {
+            return Err(invalid());
+        }
+        let was_here = self.leaves.get(&lost.seq) == Some(&leaf);
+        let is_here = self.stage.row(&lost.key).is_some_and(|row| row.leaf() == Ok(leaf));
+        // Clashes are found again when the bookings are.
+        let derived = entity.kind == "clash";
+        if was_here || is_here || derived || self.stage.row(&self.op.key).is_some() {
+            return Ok(Outcome::Applied);
+        }
+        let mut document = Document::new(reoffer::units(&lost));
+        document.set("salt", Value::from(self.derive_salt(&self.op.key)));
+        document.set(
+            "offered",
+            json!({"by": self.actor.user, "replica": self.replica, "at": self.op.client_ts}),
+        );
+        document.set("state", json!({"state": "open"}));
+        self.write_service_row(self.op.key.clone(), lost.scope, document);
+        Ok(Outcome::Applied)
+    }
+
+    /// Settles the review of an offered row: office rows by an administrator, clinical ones by whoever treats the client.
+    pub(super) fn settle_reoffer(&mut self, mut record: Row) -> Result<Outcome, Refused> {
+        if !record.scope.is_clinical() && !self.actor.admin {
+            return Err(Refused::of(Refusal::Forbidden));
+        }
+        let lost = reoffer::row_of(record.doc.units()).ok_or(Refused::of(Refusal::Invalid))?;
+        // What the operation does not name was not read for this decision.
+        if reoffer::named_by(self.op).as_ref() != Some(&lost.key) {
+            return Err(Refused::of(Refusal::Invalid));
+        }
+        let choice = self.op.units.get("choice").and_then(Value::as_str);
+        let outcome = match choice {
+            Some(ACCEPT) => self.accept(lost)?,
+            Some(REFUSE) => Outcome::Applied,
+            _ => return Err(Refused::of(Refusal::Invalid)),
+        };
+        record.doc.set(
+            "state",
+            json!({"state": "settled", "choice": choice, "by": self.actor.user, "at": self.op.client_ts}),
+        );
+        self.write(record, &["state".to_owned()]);
+        Ok(outcome)
+    }
+
+    fn accept(&mut self, lost: WireRow) -> Result<Outcome, Refused> {
+        let entity = registry::find(&lost.key.kind).ok_or_else(Refused::upgrade)?;
+        match self.stage.row(&lost.key).cloned() {
+            None => self.bring_back(entity, lost),
+            Some(present) => self.join(entity, present, lost),
+        }
+    }
+
+    /// The row exists nowhere in this history. Its revision goes on from the lost one, and its units keep the revisions at which they were
+    /// written: changes that wait on a device on top of the lost version have seen them.
+    fn bring_back(&mut self, entity: &EntityType, lost: WireRow) -> Result<Outcome, Refused> {
+        let nobody = ReplicaId::new(EntityId::derived(&["nobody"]).uuid());
+        let mut row = Row {
+            key: lost.key,
+            rev: lost.rev,
+            seq: 0,
+            deleted: lost.del,
+            schema: lost.sv,
+            min_writer: lost.min_writer,
+            scope: lost.scope,
+            doc: lost.doc,
+            marks: BTreeMap::new(),
+        };
+        for (unit, r) in lost.u {
+            row.marks.insert(unit, UnitMark { r, by: nobody });
+        }
+        if entity.writers != Writers::Service {
+            self.validate(entity, &row.doc)?;
+        }
+        let mut outcome = Outcome::Applied;
+        if entity.kind == "client" && self.number_client(&mut row.doc) {
+            outcome = Outcome::Merged;
+        }
+        let key = row.key.clone();
+        self.write(row, &[]);
+        Ok(if bookings::is_booking(&key) {
+            bookings::reevaluate(self, &key, None, outcome)
+        } else {
+            outcome
+        })
+    }
+
+    /// The row exists in another form. What the reviewer had seen of it gives way to the lost values, what they had not seen stays and the
+    /// lost value becomes a Conflict.
+    fn join(&mut self, entity: &EntityType, mut row: Row, lost: WireRow) -> Result<Outcome, Refused> {
+        let same = row.doc == lost.doc && row.deleted == lost.del;
+        if same || entity.writers == Writers::Service {
+            return Ok(Outcome::Applied);
+        }
+        if entity.freeze.as_ref().is_some_and(|freeze| (freeze.when)(&row.doc)) {
+            return Err(Refused::of(Refusal::Immutable));
+        }
+        let before = row.clone();
+        let whole = json!({"units": lost.doc.units(), "deleted": lost.del});
+        if row.deleted {
+            self.open_conflict(&before, WHOLE, "edit_after_void", None, whole);
+            return Ok(Outcome::Conflict);
+        }
+        let seen_rev = self.op.units.get("seen").and_then(Value::as_i64).unwrap_or_default();
+        let seen = |row: &Row, name: &str| row.marks.get(name).is_none_or(|mark| mark.r <= seen_rev);
+        let (mut names, mut conflicts) = (Vec::new(), Vec::new());
+        for (unit, value) in lost.doc.units() {
+            let policy = entity.policy(unit);
+            if matches!(policy, Policy::Service | Policy::Immutable) || row.doc.unit(unit) == Some(value) {
+                continue;
+            }
+            match (policy, value) {
+                (Policy::Set, Value::Object(elements)) => {
+                    for (element, value) in elements {
+                        let name = element_name(unit, element);
+                        let present = row.doc.unit(unit).and_then(|elements| elements.get(element));
+                        if present == Some(value) {
+                            continue;
+                        }
+                        if present.is_none() || seen(&row, &name) {
+                            row.doc.set_element(unit, element, value.clone());
+                            names.push(name);
+                        } else {
+                            conflicts.push((name, present.cloned(), value.clone()));
+                        }
+                    }
+                }
+                _ if seen(&row, unit) => {
+                    row.doc.set(unit, value.clone());
+                    names.extend(mark_names(entity, unit, value));
+                }
+                _ => conflicts.push((unit.clone(), row.doc.unit(unit).cloned(), value.clone())),
+            }
+        }
+        if lost.del && before.marks.keys().all(|name| seen(&before, name)) {
+            row.deleted = true;
+            names.push(WHOLE.to_owned());
+        } else if lost.del {
+            conflicts.push((WHOLE.to_owned(), None, whole.clone()));
+        }
+        let vouches = entity.vouching.iter().any(|unit| names.iter().any(|name| name == unit));
+        if vouches && (!conflicts.is_empty() || signs_other_content(entity, &before, &lost, seen_rev)) {
+            let signature = before.doc.unit(SIGNATURE).cloned();
+            self.open_conflict(&before, SIGNATURE, "content_changed", signature.as_ref(), whole);
+            return Ok(Outcome::Conflict);
+        }
+        let mut outcome = Outcome::Merged;
+        if !names.is_empty() {
+            self.validate(entity, &row.doc)?;
+            row.schema = row.schema.max(lost.sv);
+            // Above both histories, so that no device takes an older version for a newer one.
+            row.rev = row.rev.max(lost.rev);
+            let key = row.key.clone();
+            self.write(row, &names);
+            if bookings::is_booking(&key) {
+                outcome = bookings::reevaluate(self, &key, Some(&before), outcome);
+            }
+        }
+        for (name, current, value) in conflicts {
+            self.open_conflict(&before, &name, "same_unit", current.as_ref(), value);
+            outcome = Outcome::Conflict;
+        }
+        Ok(outcome)
+    }
+}
+
+/// Whether the signature of the lost version would stand under content that it does not cover: written unseen, or not in the lost version.
+fn signs_other_content(entity: &EntityType, present: &Row, lost: &WireRow, seen_rev: i64) -> bool {
+    notes::signed_units(entity.kind).iter().any(|unit| {
+        let unseen = present.marks.get(*unit).is_some_and(|mark| mark.r > seen_rev);
+        let differs = present.doc.unit(unit) != lost.doc.unit(unit);
+        differs && (unseen || lost.doc.unit(unit).is_none())
+    })
+}
