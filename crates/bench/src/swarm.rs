@@ -20,7 +20,6 @@ use caseload_vault::SigningKey;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use crate::chance::Chance;
 use crate::clock::{self, new_id};
 use crate::figures::{Report, percentile};
 use crate::member::{Http, Member, Person};
@@ -28,6 +27,7 @@ use crate::mongodb::Database;
 use crate::process::Process;
 use crate::run::Storage;
 use crate::service::{Start, Started};
+use caseload_testkit::chance::Chance;
 
 /// Computers of one person.
 const COMPUTERS: usize = 10;
@@ -142,6 +142,7 @@ impl File {
             practice: member.practice,
             replica: self.replica,
             epoch: None,
+            known: None,
             groups: signed,
         };
         member.post("/v1/sync/push", &request).await

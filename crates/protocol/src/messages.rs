@@ -13,7 +13,7 @@ use caseload_domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Moment};
 
 /// What one operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -249,6 +249,10 @@ pub struct PushRequest {
     pub replica: ReplicaId,
     /// The history that the device believes in; `None` before its first contact.
     pub epoch: Option<String>,
+    /// The newest state of which the file holds anything. To a service that was never in it the bases of the operations say nothing: it refuses
+    /// with `history_diverged`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Moment>,
     /// The groups in order of their mutation numbers, without a gap.
     pub groups: Vec<Group>,
 }

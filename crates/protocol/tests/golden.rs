@@ -78,10 +78,12 @@ fn hello_is_frozen_because_it_is_how_old_and_new_programs_find_out_about_each_ot
 
 #[test]
 fn a_push_is_frozen_because_outboxes_hold_signed_groups_of_earlier_versions() {
-    golden::<m::PushRequest>(&format!(
-        r#"{{"practice":"{ID}","replica":"{ID}","epoch":"e1","groups":[{}]}}"#,
-        group()
-    ));
+    for known in ["", r#""known":{"q":9,"c":"00"},"#] {
+        golden::<m::PushRequest>(&format!(
+            r#"{{"practice":"{ID}","replica":"{ID}","epoch":"e1",{known}"groups":[{}]}}"#,
+            group()
+        ));
+    }
     golden::<m::PushResponse>(&format!(
         r#"{{"results":[{{"mut":7,"op_id":"{ID}","st":"conflict","rev":3,"seq":9,"opened":["{ID}"]}},{{"mut":8,"op_id":"{ID}","st":"rejected","rev":0,"seq":0,"why":"invalid","fields":[{{"path":"when.end","problem":"end_not_after_start"}}]}}],"epoch":"e1","head_seq":9}}"#
     ));

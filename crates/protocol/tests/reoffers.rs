@@ -94,6 +94,18 @@ fn an_accepted_row_goes_on_above_its_lost_revision_and_a_change_made_on_top_of_i
 }
 
 #[test]
+fn what_the_reviewers_own_file_had_held_back_does_not_replace_the_accepted_value_unseen() {
+    let mut clinic = Clinic::new();
+    clinic.create("client", 1, client());
+    let lost = lost_client(&["lost"]);
+    clinic.push_from(1, vec![offer(&lost)]);
+    assert_eq!(accept(&mut clinic, &lost, 1).st, Outcome::Merged);
+    let waited = clinic.push_from(3, vec![patch("client", 1, 1, json!({"phone": {"raw": "waited"}}))]);
+    assert_eq!(waited[0].st, Outcome::Conflict);
+    assert_eq!(clinic.doc("client", 1).text("phone", "raw"), Some("lost"));
+}
+
+#[test]
 fn a_refused_row_stays_a_record() {
     let mut clinic = Clinic::new();
     let lost = lost_client(&[]);

@@ -86,6 +86,13 @@ pub(crate) fn is_empty(connection: &Connection) -> Result<bool, StorageError> {
     Ok(connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM outbox)", [], |row| row.get(0))?)
 }
 
+/// Whether it holds anything that was acknowledged.
+pub(crate) fn has_acknowledged(connection: &Connection) -> Result<bool, StorageError> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'acked')")?
+        .query_row([], |row| row.get(0))?)
+}
+
 /// Appends a group with its operations.
 pub(crate) fn append(connection: &Connection, group: &Group, sealed: bool, at: Millis) -> Result<(), StorageError> {
     connection
@@ -530,10 +537,7 @@ impl Store {
                 state::put(connection, Name::LastOp, &last)?;
             }
             state::put(connection, Name::Epoch, &epoch)?;
-            let cursor = state::get::<caseload_protocol::cursor::Cursor>(connection, Name::Cursor)?;
-            if state::get::<bool>(connection, Name::PullUnfinished)?.is_none() {
-                touched.extend(release_up_to(connection, cursor.map_or(0, |cursor| cursor.seq))?);
-            }
+            // Nothing is released here, whatever the position: it may be of a history that the service has lost. A pull tells.
             show_again(connection, self.kind(), touched.iter().cloned())?;
             taken.extend(touched);
             answer.changed = taken.into_iter().collect();

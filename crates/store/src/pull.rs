@@ -72,6 +72,17 @@ impl Store {
         })
     }
 
+    /// Forgets what was acknowledged up to the position, when a pull has found nothing new there.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    pub fn release_acknowledged(&self) -> Result<Vec<EntityKey>, ApplyError> {
+        self.transact(|connection| match state::get::<Cursor>(connection, Name::Cursor)? {
+            Some(cursor) if outbox::has_acknowledged(connection)? => self.move_to(connection, &cursor, &[]),
+            _ => Ok(Vec::new()),
+        })
+    }
+
     /// As [`Self::apply_page`], when more pages follow. What was acknowledged stays shown on top: its row may have been changed again since, and
     /// then comes with a later page only.
     ///

@@ -406,6 +406,7 @@ impl Engine {
                 practice,
                 replica: state.replica,
                 epoch: state.epoch,
+                known: state.cursor.map(|cursor| cursor.newest()),
                 groups: waiting.groups,
             };
             Ok(Some(Batch {
@@ -459,7 +460,9 @@ impl Engine {
             }
             let same_scopes = answer.enter.is_empty() && answer.leave.is_empty();
             if same_scopes && answer.rows.is_empty() && !answer.more && state.cursor.as_ref() == Some(&answer.cursor) {
-                // Nothing is new: nothing is written either.
+                // Nothing is new: nothing is written either, unless something was acknowledged.
+                let changed = self.blocking(Store::release_acknowledged).await??;
+                round.changed.extend(changed);
                 return Ok(());
             }
             round.pulled += answer.rows.len();

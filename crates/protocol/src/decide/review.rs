@@ -79,7 +79,7 @@ impl OpDecision<'_, '_> {
     /// The row exists nowhere in this history. Its revision goes on from the lost one, and its units keep the revisions at which they were
     /// written: changes that wait on a device on top of the lost version have seen them.
     fn bring_back(&mut self, entity: &EntityType, lost: WireRow) -> Result<Outcome, Refused> {
-        let nobody = ReplicaId::new(EntityId::derived(&["nobody"]).uuid());
+        let nobody = nobody();
         let mut row = Row {
             key: lost.key,
             rev: lost.rev,
@@ -176,7 +176,10 @@ impl OpDecision<'_, '_> {
             // Above both histories, so that no device takes an older version for a newer one.
             row.rev = row.rev.max(lost.rev);
             let key = row.key.clone();
+            // Nobody's writing: the reviewer's own file may still send what it held back, and that was written without having seen this.
+            let own = std::mem::replace(&mut self.replica, nobody());
             self.write(row, &names);
+            self.replica = own;
             if bookings::is_booking(&key) {
                 outcome = bookings::reevaluate(self, &key, Some(&before), outcome);
             }
@@ -187,6 +190,11 @@ impl OpDecision<'_, '_> {
         }
         Ok(outcome)
     }
+}
+
+/// The replica of values that come from a lost history.
+fn nobody() -> ReplicaId {
+    ReplicaId::new(EntityId::derived(&["nobody"]).uuid())
 }
 
 /// Whether the signature of the lost version would stand under content that it does not cover: written unseen, or not in the lost version.

@@ -139,6 +139,17 @@ pub(super) async fn refusal_of(
     Ok(None)
 }
 
+/// Whether this history was ever in that state, as the newest member of the storage knows it.
+pub(super) async fn remembers(app: &App, practice: PracticeId, moment: &Moment) -> Result<bool, ApiError> {
+    let head = app.storage.head(practice).await?.ok_or(WireErrorCode::NotFound)?;
+    if has(app, practice, moment, &head).await? {
+        return Ok(true);
+    }
+    app.storage.catch_up(practice).await?;
+    let head = app.storage.head(practice).await?.ok_or(WireErrorCode::NotFound)?;
+    has(app, practice, moment, &head).await
+}
+
 /// Whether this history was ever in that state.
 async fn has(app: &App, practice: PracticeId, moment: &Moment, head: &PracticeHead) -> Result<bool, ApiError> {
     let chain = match moment.seq.cmp(&head.seq) {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use caseload_domain::canonical::MAX_INTEGER;
+use caseload_protocol::cursor::Moment;
 use caseload_protocol::decide::DecideLimits;
 use caseload_protocol::messages::{Group, PushRequest, PushResponse, WireErrorCode};
 
+use super::pull;
 use super::verify::Verifier;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -22,7 +24,14 @@ pub(super) async fn push(app: &App, caller: &Caller, request: PushRequest) -> Re
     if !request.groups.iter().all(is_well_formed) {
         return Err(WireErrorCode::Malformed.into());
     }
-    let replica = caller.replica(app, request.replica).await?;
+    let (replica, fits) = tokio::join!(
+        caller.replica(app, request.replica),
+        fits(app, caller, request.known.as_ref())
+    );
+    let replica = replica?;
+    if !fits? {
+        return Err(WireErrorCode::HistoryDiverged.into());
+    }
     let verifier = Verifier::for_groups(app, caller.practice, &request.groups).await?;
     let groups = verifier.verify(request.groups).await?;
     let batch = PushBatch {
@@ -40,6 +49,14 @@ pub(super) async fn push(app: &App, caller: &Caller, request: PushRequest) -> Re
         epoch: answer.epoch,
         head_seq: answer.head_seq,
     })
+}
+
+/// Whether this history was in the newest state that the device knows. If it was not, the revisions in the operations are of other rows.
+async fn fits(app: &App, caller: &Caller, known: Option<&Moment>) -> Result<bool, ApiError> {
+    match known {
+        None => Ok(true),
+        Some(moment) => pull::remembers(app, caller.practice, moment).await,
+    }
 }
 
 /// Numbers lie where adding to them cannot overflow and every reader keeps them exactly.

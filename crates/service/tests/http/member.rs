@@ -222,6 +222,7 @@ impl Member {
             practice: self.practice,
             replica,
             epoch: None,
+            known: None,
             groups,
         }
     }

@@ -1,6 +1,7 @@
 //! Pushes: who stands behind a group, numbers without gaps, limits.
 
-use caseload_domain::{ClientId, EntityId, EntityKey, PracticeId, Role, UserId};
+use caseload_domain::{ClientId, EntityId, EntityKey, PracticeId, Role, Scope, UserId};
+use caseload_protocol::cursor::Moment;
 use caseload_protocol::messages::{Outcome, PushRequest, PushResponse, Refusal, WireErrorCode};
 use caseload_vault::SigningKey;
 use caseload_vault::certificates::{AdminCertificate, Signed};
@@ -96,6 +97,38 @@ async fn the_front_desk_can_write_nothing_clinical_and_grant_no_care() {
     for result in answer.results {
         assert_eq!((result.st, result.why), (Outcome::Rejected, Some(Refusal::Forbidden)));
     }
+}
+
+/// Its operations name revisions of rows that are others here.
+#[tokio::test]
+async fn a_push_from_a_state_that_this_history_was_never_in_is_refused_and_nothing_is_made() {
+    let (clinic, owner) = Clinic::with_owner().await;
+    let me = &owner.member;
+    me.create_client(&clinic, 1).await;
+    let now = me
+        .pull_all(&clinic.http, me.office, &[Scope::Office])
+        .await
+        .cursor
+        .newest();
+    let mut request = me.push(me.office, vec![me.group(me.office, 3, vec![a_client()])]);
+    let (later, other) = (
+        Moment {
+            seq: now.seq + 1,
+            ..now.clone()
+        },
+        Moment {
+            chain: "0".repeat(16),
+            ..now.clone()
+        },
+    );
+    for known in [later, other] {
+        request.known = Some(known);
+        let refused = clinic.http.post_as(me, PUSH, &request).await;
+        assert_eq!(refused.code(), WireErrorCode::HistoryDiverged);
+    }
+    request.known = Some(now.clone());
+    let made = push(&clinic, me, &request).await;
+    assert_eq!((made.results[0].st, made.head_seq), (Outcome::Applied, now.seq + 1));
 }
 
 #[tokio::test]

@@ -88,6 +88,29 @@ fn an_acknowledged_change_stays_visible_until_the_pull_brings_it_and_then_costs_
     assert_eq!(store.read(|reads| reads.base(&key)).unwrap().unwrap().doc, shown.doc);
 }
 
+/// The position may be of a history that the service has lost, and then its numbers say nothing about the one of the answer.
+#[test]
+fn an_acknowledged_change_stays_visible_until_a_pull_even_where_the_position_lies_behind_it() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let key = clinic.client(&store, 1, "Archer", "Ann");
+    shared(&store, &key, 1, 1);
+    store.apply_page(&[], &cursor(9)).unwrap();
+    clinic.patch(&store, &key, json!({"phone": {"raw": "1"}})).unwrap();
+    store
+        .acknowledge(&results(&groups(&store), 5), "e1", Millis(1))
+        .unwrap();
+    let shown = || {
+        let entity = get(&store, &key).unwrap();
+        entity.doc.text("phone", "raw").map(str::to_owned)
+    };
+    assert_eq!((waiting(&store), shown().as_deref()), (0, Some("1")));
+    // Nothing new there: now the position is one of that history, and the row was before it.
+    assert_eq!(store.release_acknowledged().unwrap(), std::slice::from_ref(&key));
+    assert_eq!(shown(), None);
+    assert!(store.release_acknowledged().unwrap().is_empty());
+}
+
 #[test]
 fn answers_are_matched_by_operation_and_not_by_number() {
     let clinic = Clinic::new();
