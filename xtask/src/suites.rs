@@ -18,7 +18,7 @@ use crate::processes;
 use crate::project::{Project, in_ci};
 use crate::terminal::{Stages, clock, say, table};
 use crate::wheels::Wheel;
-use crate::{bindings, migrations, mongodb, ui};
+use crate::{bindings, migrations, mongodb, simulate, ui};
 
 /// The spelling checker, as a program.
 const TYPOS: Wheel = Wheel {
@@ -168,6 +168,11 @@ const SUITES: &[Suite] = &[
         name: "rust-doc-tests",
         needs: EVERYTHING,
         run: |bench| bench.cargo_test(&["--doc"]),
+    },
+    Suite {
+        name: "planted-defects",
+        needs: COMPILE,
+        run: |bench| passed(simulate::planted_defects(bench.project)),
     },
     Suite {
         name: "bindings",

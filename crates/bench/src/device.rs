@@ -10,12 +10,12 @@ use caseload_store::{Action, WriteError};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::chance::Chance;
 use crate::clock::{self, timed, timed_ms};
 use crate::import::{self, GROUP};
 use crate::profile::{Link, Profile};
 use crate::source::{self, SourceNote, Words};
 use crate::wire::{Answer, Command, Input, Unlocked};
+use caseload_testkit::chance::Chance;
 
 /// How many notes a search shows.
 const SHOWN: usize = 20;

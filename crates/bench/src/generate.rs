@@ -12,8 +12,8 @@ use chrono::DateTime;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::chance::Chance;
 use crate::source::extra_of;
+use caseload_testkit::chance::Chance;
 
 /// How many notes lie in the file beside.
 pub(crate) const EXTRA: usize = 1_000;

@@ -4,7 +4,6 @@
 //! switched off. `caseload-bench generate` writes an input. Where to look next: [`run`] for the order of the measurement,
 //! [`device`] for what each figure covers.
 
-mod chance;
 mod clock;
 mod device;
 mod figures;

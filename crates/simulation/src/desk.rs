@@ -8,10 +8,10 @@ use caseload_store::{Action, Entity, StorageError, Store, WriteError, WriteTx, r
 use serde_json::{Value, json};
 
 use crate::cast::{Cast, Person};
-use crate::chance::Chance;
 use crate::machine::Machine;
 use crate::model::{Model, text};
 use crate::tally::Tally;
+use caseload_testkit::chance::Chance;
 
 /// Which file of the computer.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -322,6 +322,34 @@ fn for_reviews(file: &FileAtRest<'_>) -> Result<Vec<Op>, Broken> {
     file.store.read(|read| read.waiting_for_reviews()).map_err(failed)
 }
 
+/// Whatever was once committed is in the history to its end, however often the service was killed or started again. After a copy was put back
+/// this begins anew.
+pub(crate) fn i13_what_was_committed_is_still_there(model: &Model, rest: &Rest) -> Checked {
+    let now: BTreeMap<i64, Leaf> = rest.history.iter().map(|entry| (entry.last_seq, entry.chain)).collect();
+    match model.chain.iter().find(|(seq, chain)| now.get(seq) != Some(chain)) {
+        None => Ok(()),
+        Some((seq, _)) => Err(Broken::of("I13", format!("what was committed at {seq} is gone"))),
+    }
+}
+
+/// A file that had read a history that is no more has noticed: its position, and the newest state that it read, are states of this one.
+pub(crate) fn i15_every_position_is_a_state_of_this_history(rest: &Rest, file: &FileAtRest<'_>) -> Checked {
+    let Some(cursor) = file.store.sync_state().map_err(failed)?.cursor else {
+        return Ok(());
+    };
+    let newest = cursor.newest();
+    for (seq, chain) in [(cursor.seq, &cursor.chain), (newest.seq, &newest.chain)] {
+        let there = rest.history.iter().find(|entry| entry.last_seq == seq);
+        if there.is_none_or(|entry| checksum::hex(&entry.chain[..8]) != *chain) {
+            return Err(Broken::of(
+                "I15",
+                format!("file {}: its position {seq} is of another history", file.file),
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn refused(file: &FileAtRest<'_>) -> Result<Vec<RefusedGroup>, Broken> {
     file.store.read(|read| read.refused()).map_err(failed)
 }

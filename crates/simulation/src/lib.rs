@@ -16,7 +16,6 @@
 
 pub mod actions;
 mod cast;
-mod chance;
 mod desk;
 mod host;
 pub mod invariants;

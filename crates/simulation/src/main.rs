@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
+#[cfg(feature = "test-faults")]
+use caseload_faults::bugs::{Bug, plant};
 use caseload_simulation::{Report, Seeds, Simulation};
 use clap::Parser;
 
@@ -23,11 +25,28 @@ struct Options {
     /// Makes the history of this seed alone and prints it.
     #[arg(long)]
     seed: Option<u64>,
+    /// Plants this defect before: the invariants have to find it.
+    #[cfg(feature = "test-faults")]
+    #[arg(long, value_parser = defect)]
+    defect: Option<Bug>,
+    /// Ends at the first finding.
+    #[arg(long)]
+    until_found: bool,
+}
+
+/// A planted defect by its name.
+#[cfg(feature = "test-faults")]
+fn defect(name: &str) -> Result<Bug, String> {
+    let names = || Bug::ALL.map(|bug| format!("{bug:?}"));
+    let found = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name);
+    found.ok_or_else(|| format!("one of {}", names().join(", ")))
 }
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let simulation = Simulation::prepare("run")?;
+    #[cfg(feature = "test-faults")]
+    plant(options.defect);
     let good = match options.seed {
         Some(seed) => tell(&simulation, seed)?,
         None => run(&simulation, &options)?,
@@ -59,7 +78,7 @@ fn run(simulation: &Simulation, options: &Options) -> Result<bool> {
     let report = simulation.run(Seeds {
         first: options.first,
         count: options.seeds,
-        until_found: false,
+        until_found: options.until_found,
     })?;
     let missing = show(&report, began);
     Ok(report.findings.is_empty() && (report.seeds < MANY || !missing))

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use caseload_domain::registry::{self, Policy, Writers};
 use caseload_domain::{Document, EntityKey, canonical};
+use caseload_protocol::checksum::Leaf;
 use caseload_protocol::row::Row;
 use serde_json::Value;
 
@@ -45,8 +46,12 @@ pub(crate) struct Model {
     pub(crate) writes: BTreeMap<Name, Vec<Write>>,
     pub(crate) created: BTreeMap<EntityKey, usize>,
     pub(crate) restored: BTreeSet<EntityKey>,
+    /// What was written last in each file.
+    pub(crate) latest: BTreeMap<usize, Name>,
     pub(crate) rows: BTreeMap<EntityKey, Held>,
     pub(crate) head: i64,
+    /// The hash chain after each number at which an operation was seen to end.
+    pub(crate) chain: BTreeMap<i64, Leaf>,
     /// What an action found broken, to be reported after it.
     pub(crate) later: Option<Broken>,
 }
@@ -103,6 +108,7 @@ impl Model {
         for name in names {
             let (seen, value) = (before.get(name).cloned(), after.get(name).cloned());
             if seen != value {
+                self.latest.insert(file, (key.clone(), name.clone()));
                 self.remember((key.clone(), name.clone()), file, seen, value, true);
             }
         }
@@ -241,6 +247,7 @@ impl Model {
             }
         }
         self.rows.clear();
+        self.chain.clear();
         self.head = 0;
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod reoffers;
 mod review;
 
 use crate::desk::{Desk, Done};
+use crate::model::Model;
 
 /// One thing that a person can do.
 pub(crate) struct Action {
@@ -19,6 +20,14 @@ pub(crate) struct Action {
     /// How often it is chosen.
     pub(crate) weight: usize,
     pub(crate) run: fn(&mut Desk<'_>) -> Done,
+}
+
+/// What a person does who does not look up.
+pub(crate) const GO_ON: Action = office::EDIT_AGAIN;
+
+/// Whether there is something to go on with in this office file.
+pub(crate) fn can_go_on(model: &Model, office: usize) -> bool {
+    office::was_writing(model, office).is_some()
 }
 
 /// All actions.

@@ -1,12 +1,20 @@
 //! The practice, its places, people and computers; clients, the people around them, and who treats whom.
 
-use caseload_domain::{ClientId, Role};
+use caseload_domain::{ClientId, EntityKey, Role};
+use caseload_store::Entity;
 use serde_json::json;
 
 use super::Action;
 use crate::desk::{Desk, Done, Which::Office};
-use crate::model::NEWER;
+use crate::model::{Model, NEWER};
 use crate::template::{care, document};
+
+pub(super) const EDIT_AGAIN: Action = Action {
+    name: "client.edit_again",
+    kinds: &["client"],
+    weight: 6,
+    run: client_edit_again,
+};
 
 pub(super) const ACTIONS: &[Action] = &[
     Action {
@@ -57,6 +65,7 @@ pub(super) const ACTIONS: &[Action] = &[
         weight: 14,
         run: client_edit,
     },
+    EDIT_AGAIN,
     Action {
         name: "client.newer",
         kinds: &["client"],
@@ -211,15 +220,42 @@ fn client_create(desk: &mut Desk<'_>) -> Done {
     })
 }
 
-const UNITS: &[&str] = &["phone", "phone", "address", "name"];
+const UNITS: &[&str] = &["phone", "phone", "phone", "address", "name"];
 
 fn client_edit(desk: &mut Desk<'_>) -> Done {
     let Some(client) = desk.any(Office, "client", |_| true)? else {
         return Ok(false);
     };
     let unit = desk.chance.pick(UNITS).copied().unwrap_or("phone");
-    let (family, given) = (desk.mark(), desk.mark());
     let both = desk.chance.percent(30);
+    edit(desk, client, unit, both)
+}
+
+/// A person goes on in the field that she wrote last, whatever has become of that since.
+fn client_edit_again(desk: &mut Desk<'_>) -> Done {
+    let [office, _] = desk.machine.files();
+    let Some((key, unit)) = was_writing(desk.model, office) else {
+        return Ok(false);
+    };
+    match desk.any(Office, "client", |client| client.key == key)? {
+        Some(client) => {
+            let both = desk.chance.percent(70);
+            edit(desk, client, unit, both)
+        }
+        None => Ok(false),
+    }
+}
+
+/// The field of a client that was written last in this file.
+pub(super) fn was_writing(model: &Model, office: usize) -> Option<(EntityKey, &'static str)> {
+    let (key, name) = model.latest.get(&office)?;
+    let unit = UNITS.iter().copied().find(|unit| unit == name)?;
+    (key.kind.as_str() == "client").then(|| (key.clone(), unit))
+}
+
+/// Writes a unit, alone or together with another one.
+fn edit(desk: &mut Desk<'_>, client: Entity, unit: &'static str, both: bool) -> Done {
+    let (family, given) = (desk.mark(), desk.mark());
     let key = client.key;
     let had = client.doc.unit(unit).cloned();
     desk.write(Office, "client.edit", std::slice::from_ref(&key), |tx| {
@@ -234,12 +270,7 @@ fn client_edit(desk: &mut Desk<'_>) -> Done {
 }
 
 /// What a newer program wrote into the unit has to be there after this one's edit.
-fn carries_along(
-    desk: &mut Desk<'_>,
-    key: &caseload_domain::EntityKey,
-    unit: &str,
-    had: Option<&serde_json::Value>,
-) -> Done {
+fn carries_along(desk: &mut Desk<'_>, key: &EntityKey, unit: &str, had: Option<&serde_json::Value>) -> Done {
     let Some(store) = desk.store(Office) else {
         return Ok(false);
     };

@@ -1,15 +1,18 @@
-//! The one source of chance of a history: what a seed decides, it decides again.
+//! Choices that can be repeated: what a seed decides, it decides again, on every machine.
 
 /// A sequence of numbers that follows from its seed (SplitMix64).
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// The sequence of this seed.
+    #[must_use]
+    pub const fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// The next number.
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,18 +21,18 @@ impl Chance {
     }
 
     /// A number below `end`; 0 when `end` is 0.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         let end = end.max(1) as u64;
         usize::try_from(self.next() % end).unwrap_or(0)
     }
 
     /// True in `percent` of all cases.
-    pub(crate) fn percent(&mut self, percent: usize) -> bool {
+    pub fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
     /// One of `choices`, if there is any.
-    pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
+    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
         if choices.is_empty() {
             None
         } else {
@@ -38,7 +41,7 @@ impl Chance {
     }
 
     /// The place of one of `weights`, each chosen as often as it weighs.
-    pub(crate) fn weighted(&mut self, weights: &[usize]) -> usize {
+    pub fn weighted(&mut self, weights: &[usize]) -> usize {
         let mut at = self.below(weights.iter().sum());
         for (place, weight) in weights.iter().enumerate() {
             if at < *weight {
@@ -47,5 +50,24 @@ impl Chance {
             at -= weight;
         }
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sequence_is_frozen_because_figures_of_two_days_and_printed_seeds_are_about_the_same_input() {
+        let mut chance = Chance::seeded(0);
+        assert_eq!(chance.next(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(chance.next(), 0x6e78_9e6a_a1b9_65f4);
+    }
+
+    #[test]
+    fn nothing_is_picked_of_nothing_and_what_weighs_nothing_is_never_chosen() {
+        let mut chance = Chance::seeded(1);
+        assert_eq!((chance.below(0), chance.pick::<u8>(&[])), (0, None));
+        assert!((0..100).all(|_| chance.weighted(&[0, 3, 0]) == 1));
     }
 }

@@ -1,0 +1,266 @@
+//! Rounds on their way: each stops before a request and before its answer, and the seed decides what becomes of either.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use caseload_protocol::messages::{
+    HelloAction, HelloResponse, Outcome, PullResponse, PushRequest, PushResponse, WireErrorCode,
+};
+use caseload_sync::engine::{Round, SyncError};
+use tokio::task::JoinHandle;
+
+use super::{Ended, Running, Stopped, World};
+use crate::host::Sent;
+use crate::invariants::Broken;
+use crate::network::{Answer, Event, Request};
+
+impl World<'_> {
+    /// Lets a file that does nothing begin a round.
+    pub(super) async fn start_round(&mut self) -> Result<(), Ended> {
+        let mut idle = Vec::new();
+        for machine in &self.machines {
+            for file in machine.files() {
+                if machine.file(file).is_some() && !self.running.contains_key(&file) {
+                    idle.push(file);
+                }
+            }
+        }
+        let Some(file) = self.chance.pick(&idle).copied() else {
+            return Ok(());
+        };
+        let place = file / 2;
+        let at = self.instant(place);
+        let Some(local) = self.machines[place].file(file) else {
+            return Ok(());
+        };
+        let (engine, network) = (Arc::clone(&local.engine), Arc::clone(&self.network));
+        let task = tokio::spawn(async move {
+            let result = engine.round(at).await;
+            network.tell(Event::Ends { file, result });
+        });
+        self.say(format!("{place}: round of {file}"));
+        if !self.running.is_empty() {
+            self.tally.count("fault: rounds interleaved");
+        }
+        self.next_stop(file, task).await
+    }
+
+    /// Lets one of the rounds on their way go on.
+    pub(super) async fn go_on(&mut self) -> Result<(), Ended> {
+        let files: Vec<usize> = self.running.keys().copied().collect();
+        let Some(file) = self.chance.pick(&files).copied() else {
+            return self.start_round().await;
+        };
+        let Some(Running { task, stopped }) = self.running.remove(&file) else {
+            return Ok(());
+        };
+        match stopped {
+            Stopped::Asking(verdict) => {
+                let request = self.fate_of_request();
+                let _round_was_ended = verdict.send(request);
+            }
+            Stopped::Answering(verdict) => {
+                let answer = self.fate_of_answer(file);
+                let _round_was_ended = verdict.send(answer);
+            }
+        }
+        self.next_stop(file, task).await
+    }
+
+    pub(super) fn fate_of_request(&mut self) -> Request {
+        let fate = self.chance.weighted(&[88, 4, 2, 2, 4]);
+        let (name, request) = match fate {
+            1 => ("fault: request lost", Request::IsLost),
+            2 => ("fault: refused with busy", Request::IsRefused(WireErrorCode::Busy)),
+            3 => (
+                "fault: refused with storage unavailable",
+                Request::IsRefused(WireErrorCode::StorageUnavailable),
+            ),
+            4 => {
+                #[cfg(feature = "test-faults")]
+                {
+                    let points = 1 + self.chance.below(600) as u32;
+                    self.host.fuse.arm(points);
+                }
+                return Request::Arrives;
+            }
+            _ => return Request::Arrives,
+        };
+        self.tally.count(name);
+        self.say(name.to_owned());
+        request
+    }
+
+    pub(super) fn fate_of_answer(&mut self, file: usize) -> Answer {
+        let fate = self.chance.weighted(&[86, 5, 3, 6]);
+        let (name, answer) = match fate {
+            1 => ("fault: answer lost", Answer::IsLost),
+            2 => ("fault: answer cut short", Answer::IsCutShort),
+            3 => {
+                #[cfg(feature = "test-faults")]
+                {
+                    let points = 1 + self.chance.below(600) as u32;
+                    self.machines[file / 2].fuse.arm(points);
+                }
+                let _only_with_crash_points = file;
+                return Answer::Arrives;
+            }
+            _ => return Answer::Arrives,
+        };
+        self.tally.count(name);
+        self.say(name.to_owned());
+        answer
+    }
+
+    /// Waits until the round of `file` stops again or ends.
+    pub(super) async fn next_stop(&mut self, file: usize, task: JoinHandle<()>) -> Result<(), Ended> {
+        let event = self.events.recv().await;
+        settle_blocking_work().await;
+        #[cfg(feature = "test-faults")]
+        {
+            self.machines[file / 2].fuse.disarm();
+            self.host.fuse.disarm();
+        }
+        match event {
+            Some(Event::Asks {
+                file: of,
+                path,
+                verdict,
+            }) => {
+                self.expect(of, file);
+                self.say(format!("{file} asks {path}"));
+                let stopped = Stopped::Asking(verdict);
+                self.running.insert(file, Running { task, stopped });
+            }
+            Some(Event::Answers {
+                file: of,
+                sent,
+                answer,
+                verdict,
+            }) => {
+                self.expect(of, file);
+                let stopped = Stopped::Answering(verdict);
+                self.running.insert(file, Running { task, stopped });
+                self.heard(&sent, &answer).await?;
+            }
+            Some(Event::Ends { file: of, result }) => {
+                self.expect(of, file);
+                task.await?;
+                self.ended(file, result)?;
+            }
+            None => return Err(anyhow::anyhow!("the network is gone").into()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn expect(&self, found: usize, expected: usize) {
+        assert_eq!(
+            found, expected,
+            "one thing at a time: only the round that was let go on does anything"
+        );
+    }
+
+    /// Takes note of what the service answered.
+    pub(super) async fn heard(&mut self, sent: &Sent, answer: &Result<Vec<u8>, WireErrorCode>) -> Result<(), Ended> {
+        let body = match answer {
+            Ok(body) => body,
+            Err(code) => {
+                self.say(format!("{} refused: {code:?}", sent.path));
+                return self.look_after_the_service().await;
+            }
+        };
+        match sent.path.as_str() {
+            "/v1/sync/push" => {
+                let request: PushRequest = serde_json::from_slice(sent.body.as_deref().unwrap_or_default())?;
+                let answer: PushResponse = serde_json::from_slice(body)?;
+                let ops = request.groups.iter().flat_map(|group| &group.ops);
+                let keys: BTreeMap<_, _> = ops.map(|op| (op.op_id, op.key.clone())).collect();
+                self.say(format!(
+                    "push of {} groups by {}",
+                    request.groups.len(),
+                    request.replica
+                ));
+                for result in &answer.results {
+                    self.tally.count(outcome_name(result.st));
+                    let of = keys.get(&result.op_id).map(|key| format!("{}/{}", key.kind, key.id));
+                    let line = format!(
+                        "{} {} {:?} {:?} rev {} seq {}",
+                        result.op_id,
+                        of.unwrap_or_default(),
+                        result.st,
+                        result.why,
+                        result.rev,
+                        result.seq
+                    );
+                    self.say(line);
+                }
+                self.observe().await?;
+            }
+            "/v1/sync/pull" => {
+                let answer: PullResponse = serde_json::from_slice(body)?;
+                self.tally.add("fault: scope gained", answer.enter.len() as u64);
+                self.tally.add("fault: scope lost", answer.leave.len() as u64);
+                let rows: Vec<String> = answer
+                    .rows
+                    .iter()
+                    .map(|row| format!("{}/{} rev {} seq {}", row.key.kind, row.key.id, row.rev, row.seq))
+                    .collect();
+                self.say(format!(
+                    "pull up to {}, more {}: {rows:?}",
+                    answer.cursor.seq, answer.more
+                ));
+            }
+            "/v1/sync/hello" => {
+                let answer: HelloResponse = serde_json::from_slice(body)?;
+                match answer.action {
+                    HelloAction::Reregister => self.tally.count("outcome: registered anew"),
+                    HelloAction::Resync => self.tally.count("outcome: resynced"),
+                    HelloAction::Ok | HelloAction::Upgrade | HelloAction::Revoked => {}
+                }
+                self.say(format!("hello: {:?}", answer.action));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn ended(&mut self, file: usize, result: Result<Round, SyncError>) -> Result<(), Ended> {
+        match result {
+            Ok(round) => {
+                self.tally.add("outcome: kept as refused", round.refused as u64);
+                self.say(format!("{file} ends: {} pushed, {} pulled", round.pushed, round.pulled));
+                Ok(())
+            }
+            Err(error) if self.machines[file / 2].is_dead() => {
+                self.say(format!("{file} dies: {error}"));
+                Ok(())
+            }
+            Err(SyncError::Storage(error)) => Err(Broken::of("a file", error.to_string()).into()),
+            Err(error) => {
+                self.say(format!("{file} fails: {error}"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Waits for what the rounds do on the one thread for blocking work beside a request: afterwards nothing moves until something is let go on.
+async fn settle_blocking_work() {
+    // A round has at most two such steps in a row; after each it is polled once to begin the next.
+    for _ in 0..4 {
+        let _nothing_to_answer = tokio::task::spawn_blocking(|| ()).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+const fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied => "outcome: applied",
+        Outcome::Merged => "outcome: merged",
+        Outcome::Duplicate => "outcome: duplicate",
+        Outcome::Conflict => "outcome: conflict",
+        Outcome::Clash => "outcome: clash",
+        Outcome::Rejected => "outcome: rejected",
+        Outcome::Upgrade => "outcome: upgrade",
+    }
+}
