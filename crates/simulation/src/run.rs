@@ -111,7 +111,7 @@ impl Simulation {
         };
         world.close().await;
         match ended {
-            Ok(()) | Err(Ended::Asked) => {}
+            Ok(()) => {}
             Err(Ended::Broken(broken)) => story.broken = Some(broken),
             Err(Ended::Failed(error)) => {
                 return Err(error.context(format!("seed {seed} after {:?}", story.lines.last())));

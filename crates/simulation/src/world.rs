@@ -60,8 +60,6 @@ struct Backup {
 pub(crate) enum Ended {
     /// An invariant does not hold.
     Broken(Broken),
-    /// The history cannot go on without a decision that no action here makes.
-    Asked,
     /// Something around the simulation failed.
     Failed(anyhow::Error),
 }
@@ -152,7 +150,6 @@ impl<'t> World<'t> {
         world.observe().await.map_err(|ended| match ended {
             Ended::Broken(broken) => anyhow::anyhow!("{broken}"),
             Ended::Failed(error) => error,
-            Ended::Asked => anyhow::anyhow!("nothing happened yet"),
         })?;
         Ok(world)
     }

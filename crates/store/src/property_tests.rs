@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::write::WriteError;
-use crate::{Action, Author, Entropy, FileKind, Identity, Removal, Store, outbox, rows};
+use crate::{Action, Author, Entropy, FileKind, Identity, Store, outbox, rows};
 
 const ENTITIES: u8 = 3;
 const PRACTICE: PracticeId = PracticeId::new(Uuid::from_u128(1));
@@ -367,13 +367,10 @@ fn perform(act: Act, device: &mut Device, service: &mut Service, replicas: &mut 
         Act::Resync => {
             device.store().begin_resync().unwrap();
             let rows: Vec<WireRow> = service.rows.keys().map(|key| service.wire(key)).collect();
-            device.store().apply_snapshot_page(&rows).unwrap();
-            let seen = service.rows.keys().cloned().collect();
-            device
-                .store()
-                .finish_snapshot(Scope::Office, &seen, Removal::Confirmed)
-                .unwrap();
-            device.store().set_cursor(&service.page(0, usize::MAX).1).unwrap();
+            let cursor = service.page(0, usize::MAX).1;
+            let store = device.store();
+            store.apply_snapshot_page(Scope::Office, &rows, &cursor, true).unwrap();
+            store.set_cursor(&cursor).unwrap();
         }
         Act::Reregister => {
             *replicas += 1;

@@ -1,11 +1,11 @@
 //! Taking in what the service sent. Each page is one transaction: rows, the changes that wait here on top of them, and the cursor move
 //! together, so that a crash leaves the state before or after the page.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, Scope};
-use caseload_protocol::cursor::{Cursor, Moment};
+use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::WireRow;
 use caseload_protocol::reoffer;
 use rusqlite::Connection;
@@ -16,6 +16,7 @@ use crate::files;
 use crate::lost;
 use crate::outbox;
 use crate::rows::{self, Mirror};
+use crate::snapshots;
 use crate::state::{self, Divergence, Name};
 use crate::store::Store;
 
@@ -28,7 +29,8 @@ pub enum ApplyError {
     /// A row has no canonical form.
     #[error("a row has no canonical form")]
     NotCanonical,
-    /// More would be removed than a person has agreed to.
+    /// The service lacks more than a fifth of what is held. It looks like one that lost its rows; [`Store::begin_comparison`] has them offered
+    /// back instead of removing them.
     #[error("{gone} of {of} rows would be removed")]
     TooManyRemovals {
         /// How many rows would go.
@@ -41,18 +43,9 @@ pub enum ApplyError {
     Storage(#[from] StorageError),
 }
 
-/// How many rows a finished snapshot may remove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// At most a fifth of the scope; more is an error, because a service that lost its rows looks the same.
-    AtMostAFifth,
-    /// A person has agreed.
-    Confirmed,
-}
-
 /// Which of the service's versions replace the ones held.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Adopt {
+pub(crate) enum Adopt {
     Newer,
     Every,
     /// Every one, and what it replaces is kept aside: the service's history is another one and may have lost it.
@@ -93,6 +86,7 @@ impl Store {
             let mut changed = self.adopt(connection, page, Adopt::Newer)?;
             changed.dedup();
             state::put(connection, Name::PullUnfinished, &true)?;
+            snapshots::forget(connection)?;
             state::put(connection, Name::Cursor, cursor)?;
             state::put(connection, Name::Epoch, &cursor.epoch)?;
             Ok(changed)
@@ -108,6 +102,7 @@ impl Store {
         self.transact(|connection| {
             outbox::send_unpulled_again(connection)?;
             files::share_again(connection)?;
+            snapshots::forget(connection)?;
             state::remove(connection, Name::Epoch)?;
             state::remove(connection, Name::Cursor)
         })
@@ -122,59 +117,10 @@ impl Store {
         self.transact(|connection| {
             outbox::send_unpulled_again(connection)?;
             files::share_again(connection)?;
+            snapshots::forget(connection)?;
             state::put(connection, Name::Divergence, &Divergence::Found)?;
             state::remove(connection, Name::Epoch)?;
             state::remove(connection, Name::Cursor)
-        })
-    }
-
-    /// Takes in one page of a snapshot. The service's versions replace the ones held whatever their revisions, because a restored service
-    /// counts from an earlier one.
-    ///
-    /// # Errors
-    /// [`ApplyError`].
-    pub fn apply_snapshot_page(&self, page: &[WireRow]) -> Result<Vec<EntityKey>, ApplyError> {
-        self.transact(|connection| {
-            let which = if is_diverged(connection)? {
-                Adopt::Instead
-            } else {
-                Adopt::Every
-            };
-            self.adopt(connection, page, which)
-        })
-    }
-
-    /// Ends the snapshot of a scope: rows that the service did not send are removed, operations that wait are kept, and the scope counts
-    /// as held.
-    ///
-    /// # Errors
-    /// [`ApplyError`].
-    pub fn finish_snapshot(
-        &self,
-        scope: Scope,
-        seen: &HashSet<EntityKey>,
-        removal: Removal,
-    ) -> Result<Vec<EntityKey>, ApplyError> {
-        self.transact(|connection| {
-            let held = mirrored(connection, scope)?;
-            let gone: Vec<EntityKey> = held.iter().filter(|key| !seen.contains(key)).cloned().collect();
-            let kept_aside = is_diverged(connection)?;
-            if kept_aside {
-                keep_aside(connection, &gone)?;
-            } else if removal == Removal::AtMostAFifth && gone.len() * 5 > held.len() {
-                return Err(ApplyError::TooManyRemovals {
-                    gone: gone.len(),
-                    of: held.len(),
-                });
-            }
-            self.remove_mirrored(connection, &gone)?;
-            let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-                scopes.sort_unstable();
-                state::put(connection, Name::Scopes, &scopes)?;
-            }
-            Ok(gone)
         })
     }
 
@@ -188,19 +134,6 @@ impl Store {
             held.sort_unstable();
             state::put(connection, Name::Scopes, &held)?;
             state::put(connection, Name::Cursor, beginning)
-        })
-    }
-
-    /// Notes that rows of the state `newest` are held although the position is an earlier one. Before a snapshot is finished, so that no crash
-    /// leaves its rows without it.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub fn note_read(&self, newest: Moment) -> Result<(), StorageError> {
-        self.transact(|connection| match state::get::<Cursor>(connection, Name::Cursor)? {
-            Some(cursor) => state::put(connection, Name::Cursor, &cursor.having_read(newest)),
-            // Without a position everything is compared anyway.
-            None => Ok(()),
         })
     }
 
@@ -229,6 +162,7 @@ impl Store {
                     rows::erase(connection, self.kind(), key, &stored)?;
                 }
             }
+            snapshots::leave(connection, scope)?;
             let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
             scopes.retain(|held| *held != scope);
             state::put(connection, Name::Scopes, &scopes)?;
@@ -270,12 +204,18 @@ impl Store {
         changed.extend(released.iter().cloned());
         outbox::show_again(connection, self.kind(), released)?;
         state::remove(connection, Name::PullUnfinished)?;
+        snapshots::forget(connection)?;
         state::put(connection, Name::Cursor, cursor)?;
         state::put(connection, Name::Epoch, &cursor.epoch)?;
         Ok(changed)
     }
 
-    fn adopt(&self, connection: &Connection, page: &[WireRow], which: Adopt) -> Result<Vec<EntityKey>, ApplyError> {
+    pub(crate) fn adopt(
+        &self,
+        connection: &Connection,
+        page: &[WireRow],
+        which: Adopt,
+    ) -> Result<Vec<EntityKey>, ApplyError> {
         let nothing_waits = outbox::is_empty(connection)?;
         let mut changed = Vec::with_capacity(page.len());
         for row in page {
@@ -327,7 +267,7 @@ impl Store {
         Ok(changed)
     }
 
-    fn remove_mirrored(&self, connection: &Connection, keys: &[EntityKey]) -> Result<(), StorageError> {
+    pub(crate) fn remove_mirrored(&self, connection: &Connection, keys: &[EntityKey]) -> Result<(), StorageError> {
         for key in keys {
             let stored = rows::load(connection, key)?;
             let ops = outbox::ops_on(connection, key)?;
@@ -337,11 +277,14 @@ impl Store {
     }
 }
 
-fn is_diverged(connection: &Connection) -> Result<bool, StorageError> {
+pub(crate) fn is_diverged(connection: &Connection) -> Result<bool, StorageError> {
     Ok(state::get::<Divergence>(connection, Name::Divergence)?.is_some())
 }
 
-fn keep_aside<'a>(connection: &Connection, keys: impl IntoIterator<Item = &'a EntityKey>) -> Result<(), StorageError> {
+pub(crate) fn keep_aside<'a>(
+    connection: &Connection,
+    keys: impl IntoIterator<Item = &'a EntityKey>,
+) -> Result<(), StorageError> {
     for key in keys {
         if let Some(stored) = rows::load(connection, key)? {
             lost::keep(connection, key, &stored)?;
@@ -350,20 +293,8 @@ fn keep_aside<'a>(connection: &Connection, keys: impl IntoIterator<Item = &'a En
     Ok(())
 }
 
-fn mirrored(connection: &Connection, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {
-    keys(
-        connection,
-        "SELECT type, id FROM doc WHERE scope = ?1 AND rev > 0",
-        scope,
-    )
-}
-
 fn of_scope(connection: &Connection, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {
-    keys(connection, "SELECT type, id FROM doc WHERE scope = ?1", scope)
-}
-
-fn keys(connection: &Connection, sql: &str, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached("SELECT type, id FROM doc WHERE scope = ?1")?;
     let mut rows = statement.query([scope.to_string()])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {

@@ -55,6 +55,8 @@ pub(crate) enum Name {
     /// There while a pull has further pages to come.
     PullUnfinished,
     Divergence,
+    /// A series of snapshots on its way.
+    Snapshots,
 }
 
 impl Name {
@@ -70,6 +72,7 @@ impl Name {
             Self::SearchForm => "search_form",
             Self::PullUnfinished => "pull_unfinished",
             Self::Divergence => "divergence",
+            Self::Snapshots => "snapshots",
         }
     }
 }

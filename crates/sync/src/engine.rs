@@ -3,20 +3,20 @@
 //! Each step that changes the file is one transaction of the store, so a round may be cut anywhere and begun again. Nothing here merges: the
 //! service decides, the store replays. The outbox survives every recovery path.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, ReplicaId, Scope, registry};
 use caseload_protocol::auth::{RegisterReplicaRequest, ReplicaKind};
 use caseload_protocol::checksum::Sums;
-use caseload_protocol::cursor::{Cursor, Moment};
+use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{
     BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloRequest, HelloResponse,
     LastOp, Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse,
-    WireErrorCode,
+    WireErrorCode, WireRow,
 };
-use caseload_store::{ApplyError, Divergence, FileError, FileKind, Removal, StorageError, Store};
+use caseload_store::{ApplyError, Divergence, FileError, FileKind, StorageError, Store};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -165,6 +165,11 @@ impl Engine {
                 Err(SyncError::Transport(error)) => {
                     *greeted = None;
                     self.recover(error).await?;
+                }
+                // What the service lacks is offered back to it instead of being removed here; what it removed itself it will not take.
+                Err(SyncError::Apply(ApplyError::TooManyRemovals { .. })) => {
+                    *greeted = None;
+                    self.blocking(|store| store.begin_comparison()).await??;
                 }
                 Err(error) => return Err(error),
             }
@@ -492,87 +497,82 @@ impl Engine {
                 .scopes
                 .iter()
                 .filter(|scope| !resuming && !answer.leave.contains(scope));
-            let (mut start, mut newest): (Option<Cursor>, Option<Moment>) = (None, None);
             for scope in answer.enter.iter().chain(held) {
-                let (first, last) = self.snapshot(*scope, limits, round).await?;
-                start.get_or_insert(first);
-                newest = Some(last);
+                self.snapshot(*scope, limits, round).await?;
             }
-            let having_read = |cursor: Cursor| match newest {
-                Some(newest) => cursor.having_read(newest),
-                None => cursor,
+            let Some(series) = self.blocking(|store| store.snapshots()).await?? else {
+                let (rows, cursor, more) = (answer.rows, answer.cursor, answer.more);
+                self.take_in(rows, cursor, more, round).await?;
+                if !more {
+                    return Ok(());
+                }
+                continue;
             };
-            match start {
-                // A file that starts from a snapshot goes on from the moment before its first page.
-                Some(cursor) if !resuming => {
-                    let cursor = having_read(cursor);
-                    round
-                        .changed
-                        .extend(self.blocking(move |store| store.set_cursor(&cursor)).await??);
-                }
-                _ => {
-                    let (rows, cursor, more) = (answer.rows, having_read(answer.cursor), answer.more);
-                    let changed = self
-                        .blocking(move |store| {
-                            if more {
-                                store.apply_part(&rows, &cursor)
-                            } else {
-                                store.apply_page(&rows, &cursor)
-                            }
-                        })
-                        .await??;
-                    round.changed.extend(changed);
-                    if !answer.more && start.is_none() {
-                        return Ok(());
-                    }
-                }
+            if resuming && answer.cursor.seq <= series.start.seq {
+                let (rows, cursor, more) = (answer.rows, answer.cursor.having_read(series.newest), answer.more);
+                self.take_in(rows, cursor, more, round).await?;
+            } else {
+                // A file that starts from snapshots goes on from the moment before their first page, and so does one whose snapshots were begun
+                // before this answer.
+                let cursor = series.start.having_read(series.newest);
+                round
+                    .changed
+                    .extend(self.blocking(move |store| store.set_cursor(&cursor)).await??);
             }
         }
     }
 
-    /// Takes in all rows of a scope; gives the position before its first page and the state of its last.
-    async fn snapshot(&self, scope: Scope, limits: &Limits, round: &mut Round) -> Result<(Cursor, Moment), SyncError> {
+    async fn take_in(
+        &self,
+        rows: Vec<WireRow>,
+        cursor: Cursor,
+        more: bool,
+        round: &mut Round,
+    ) -> Result<(), SyncError> {
+        let changed = self
+            .blocking(move |store| {
+                if more {
+                    store.apply_part(&rows, &cursor)
+                } else {
+                    store.apply_page(&rows, &cursor)
+                }
+            })
+            .await??;
+        round.changed.extend(changed);
+        Ok(())
+    }
+
+    /// Takes in the rows of a scope that a series of snapshots has not brought yet.
+    async fn snapshot(&self, scope: Scope, limits: &Limits, round: &mut Round) -> Result<(), SyncError> {
         let replica = self.blocking(|store| store.sync_state()).await??.replica;
-        let mut after = None;
-        let mut seen = HashSet::new();
-        let mut first: Option<Cursor> = None;
         loop {
+            let series = self.blocking(|store| store.snapshots()).await??;
+            if series.as_ref().is_some_and(|series| series.done.contains(&scope)) {
+                return Ok(());
+            }
+            let begun = series.as_ref().and_then(|series| series.begun.clone());
             let request = SnapshotRequest {
                 practice: self.session.identity().practice,
                 replica,
                 scope,
-                after: after.take(),
+                after: begun.filter(|(of, _)| *of == scope).map(|(_, after)| after),
                 max_rows: limits.pull_rows,
             };
             let answer: SnapshotResponse = self.session.post("/v1/sync/snapshot", &request).await?;
-            let first = first.get_or_insert_with(|| answer.cursor.clone()).clone();
-            if answer.cursor.epoch != first.epoch {
-                return Err(diverged());
-            }
-            if answer.cursor.seq < first.seq {
-                return Err(too_old_to_tell());
-            }
-            let newest = answer.cursor.newest();
-            seen.extend(answer.rows.iter().map(|row| row.key.clone()));
-            round.pulled += answer.rows.len();
-            let rows = answer.rows;
-            round
-                .changed
-                .extend(self.blocking(move |store| store.apply_snapshot_page(&rows)).await??);
-            match answer.after {
-                Some(key) => after = Some(key),
-                None => {
-                    let read = newest.clone();
-                    let gone = self
-                        .blocking(move |store| {
-                            store.note_read(read)?;
-                            store.finish_snapshot(scope, &seen, Removal::AtMostAFifth)
-                        })
-                        .await??;
-                    round.changed.extend(gone);
-                    return Ok((first, newest));
+            if let Some(series) = series {
+                if answer.cursor.epoch != series.start.epoch {
+                    return Err(diverged());
+                }
+                if answer.cursor.seq < series.newest.seq {
+                    return Err(too_old_to_tell());
                 }
             }
+            round.pulled += answer.rows.len();
+            let (rows, read_at, last) = (answer.rows, answer.cursor, answer.after.is_none());
+            let changed = self
+                .blocking(move |store| store.apply_snapshot_page(scope, &rows, &read_at, last))
+                .await??;
+            round.changed.extend(changed);
         }
     }
 

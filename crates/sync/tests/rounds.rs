@@ -327,6 +327,46 @@ async fn a_long_feed_comes_complete_although_pages_are_asked_for_ahead() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_was_cut_goes_on_with_the_next_page_and_misses_nothing_that_changed_meanwhile() {
+    const SNAPSHOT: &str = "/v1/sync/snapshot";
+    let clinic = Clinic::open().await;
+    let (desk, other) = (
+        clinic.file("one.db", Office).await,
+        Arc::new(clinic.file("two.db", Office).await),
+    );
+    let mut clients: Vec<_> = (0..1_050).map(|number| desk.add_client(&number.to_string())).collect();
+    clients.sort();
+    desk.round().await.unwrap();
+    assert!(other.is_equal_to_the_service().await);
+
+    other.store.begin_resync().unwrap();
+    let flaky = Arc::downgrade(&other.flaky);
+    other.flaky.meanwhile(move |path, earlier| {
+        if let (Some(flaky), SNAPSHOT, 0) = (flaky.upgrade(), path, earlier) {
+            flaky.lose_answers_to(Some(SNAPSHOT));
+        }
+    });
+    assert!(other.round().await.is_err());
+    assert_eq!(other.flaky.requests_to(SNAPSHOT), 2);
+    // Behind the page that has come, and before the one that was lost.
+    desk.set(&clients[0], "phone", json!({"raw": "010 1"}));
+    desk.set(&clients[1_049], "phone", json!({"raw": "010 2"}));
+    desk.round().await.unwrap();
+
+    drop(other);
+    let other = clinic.reopen("two.db", Office);
+    assert!(other.is_equal_to_the_service().await);
+    assert_eq!(
+        other.flaky.requests_to(SNAPSHOT),
+        2,
+        "the first of three pages did not come again"
+    );
+    for client in [&clients[0], &clients[1_049]] {
+        assert_eq!(other.document(client), desk.document(client));
+    }
+}
+
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, Scope};
 use caseload_protocol::checksum::hex;
-use caseload_store::ApplyError;
 use caseload_sync::engine::SyncError;
 
 use super::{EVERYTHING, Ended, World};
@@ -54,11 +53,6 @@ impl World<'_> {
         let round = engine.round(Millis(self.now)).await;
         match round {
             Ok(round) => self.tally.add("outcome: kept as refused", round.refused as u64),
-            // A service that lost its rows looks like one whose rows were removed: only a person can tell, and nobody is asked here.
-            Err(SyncError::Apply(ApplyError::TooManyRemovals { .. })) if self.put_back => {
-                self.tally.count("outcome: a person is asked");
-                return Err(Ended::Asked);
-            }
             // A file that registered after the copy was made is unknown to the service that was put back: the next greeting mends it.
             Err(SyncError::Transport(error)) if self.put_back && cycle == 0 => {
                 self.say(format!("{file} fails: {error}"));

@@ -1,12 +1,10 @@
 //! The device's half of sharing.
 
-use std::collections::HashSet;
-
 use caseload_domain::time::Millis;
-use caseload_domain::{EntityKey, ReplicaId, Scope};
+use caseload_domain::{ReplicaId, Scope};
 use caseload_protocol::checksum::Sums;
-use caseload_protocol::messages::{BucketName, Group, OpKind, OpResult, Outcome, Refusal};
-use caseload_store::{ApplyError, FileKind, RefusedWhy, Removal, Store};
+use caseload_protocol::messages::{BucketName, Group, OpKind, OpResult, Outcome, Refusal, WireRow};
+use caseload_store::{ApplyError, FileKind, RefusedWhy, Store};
 use caseload_vault::Signature;
 use serde_json::json;
 
@@ -226,7 +224,7 @@ fn an_older_row_never_replaces_a_newer_one_in_a_pull_but_does_in_a_snapshot() {
     store.begin_resync().unwrap();
     assert_eq!(store.sync_state().unwrap().cursor, None);
     store
-        .apply_snapshot_page(&[wire(&key, 2, 8, named("restored"))])
+        .apply_snapshot_page(Scope::Office, &[wire(&key, 2, 8, named("restored"))], &cursor(8), true)
         .unwrap();
     assert_eq!(
         get(&store, &key).unwrap().rev,
@@ -253,31 +251,21 @@ fn a_finished_snapshot_removes_what_the_service_does_not_have_and_keeps_what_wai
     let own = clinic.client(&store, 50, "Own", "Own");
     let gone = key_of("client", 1);
     clinic.patch(&store, &gone, json!({"phone": {"raw": "1"}})).unwrap();
-    let seen: HashSet<EntityKey> = rows[1..].iter().map(|row| row.key.clone()).collect();
-    assert_eq!(
-        store
-            .finish_snapshot(Scope::Office, &seen, Removal::AtMostAFifth)
-            .unwrap(),
-        std::slice::from_ref(&gone)
-    );
+    let all = |store: &Store, rows: &[WireRow]| store.apply_snapshot_page(Scope::Office, rows, &cursor(10), true);
+    assert_eq!(all(&store, &rows[1..]).unwrap(), std::slice::from_ref(&gone));
     assert!(get(&store, &gone).is_none() && get(&store, &own).is_some());
     assert_eq!(
         (waiting(&store), store.sync_state().unwrap().scopes),
         (2, vec![Scope::Office])
     );
-    let few: HashSet<EntityKey> = rows[1..4].iter().map(|row| row.key.clone()).collect();
-    let stopped = store.finish_snapshot(Scope::Office, &few, Removal::AtMostAFifth);
+    let stopped = all(&store, &rows[1..4]);
     assert!(
         matches!(stopped, Err(ApplyError::TooManyRemovals { gone: 6, of: 9 })),
         "{stopped:?}"
     );
-    assert_eq!(
-        store
-            .finish_snapshot(Scope::Office, &few, Removal::Confirmed)
-            .unwrap()
-            .len(),
-        6
-    );
+    assert!(get(&store, &rows[9].key).is_some(), "nothing of it was done");
+    store.begin_comparison().unwrap();
+    assert_eq!(all(&store, &rows[1..4]).unwrap().len(), 6, "they are offered back");
     store.set_cursor(&cursor(11)).unwrap();
     assert_eq!(store.sync_state().unwrap().cursor, Some(cursor(11)));
 }
@@ -287,11 +275,16 @@ fn a_position_names_the_newest_state_of_which_rows_are_held() {
     let clinic = Clinic::new();
     let store = clinic.office();
     let newest = || store.sync_state().unwrap().cursor.map(|cursor| cursor.newest().seq);
-    store.note_read(cursor(9).newest()).unwrap();
+    let read = |seq| {
+        store
+            .apply_snapshot_page(Scope::Office, &[], &cursor(seq), true)
+            .unwrap()
+    };
+    read(9);
     assert_eq!(newest(), None, "without a position everything is compared anyway");
     store.apply_page(&[], &cursor(4)).unwrap();
-    for (read, expected) in [(9, 9), (7, 9), (11, 11)] {
-        store.note_read(cursor(read).newest()).unwrap();
+    for (seq, expected) in [(9, 9), (7, 9), (11, 11)] {
+        read(seq);
         assert_eq!(newest(), Some(expected));
     }
     assert_eq!(store.sync_state().unwrap().cursor.unwrap().seq, 4);
@@ -558,6 +551,47 @@ fn conflicts_and_clashes_are_found_until_they_are_settled() {
         (op.kind, op.base_rev, op.units["choice"].clone()),
         (OpKind::Settle, 1, json!("b"))
     );
+}
+
+#[test]
+fn a_snapshot_that_was_cut_goes_on_where_it_was_and_the_feed_from_before_its_first_page() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let rows: Vec<_> = (1..=9)
+        .map(|n| {
+            let document = json!({"salt": "0".repeat(32), "name": {"family": "A"}, "status": {"state": "active"}});
+            wire(&key_of("client", n), 1, n as i64, doc(document))
+        })
+        .collect();
+    store.apply_page(&rows, &cursor(9)).unwrap();
+    store.begin_resync().unwrap();
+    assert_eq!(store.snapshots().unwrap(), None);
+    // The service does not have the second row any more.
+    let first = [rows[0].clone(), rows[2].clone(), rows[3].clone()];
+    store
+        .apply_snapshot_page(Scope::Office, &first, &cursor(20), false)
+        .unwrap();
+    assert!(get(&store, &rows[1].key).is_some(), "removed at the end only");
+    drop(store);
+
+    let store = clinic.open(FileKind::Office);
+    let series = store.snapshots().unwrap().unwrap();
+    assert_eq!((series.start, series.done.len()), (cursor(20), 0));
+    assert_eq!(series.begun, Some((Scope::Office, rows[3].key.clone())));
+    let changed = store
+        .apply_snapshot_page(Scope::Office, &rows[4..], &cursor(25), true)
+        .unwrap();
+    assert_eq!(changed, std::slice::from_ref(&rows[1].key));
+    let series = store.snapshots().unwrap().unwrap();
+    assert_eq!((series.start.seq, series.newest.seq), (20, 25));
+    assert_eq!((series.done, series.begun), (vec![Scope::Office], None));
+    store.set_cursor(&series.start).unwrap();
+    assert_eq!(store.snapshots().unwrap(), None);
+    store
+        .apply_snapshot_page(Scope::Office, &rows[..1], &cursor(30), false)
+        .unwrap();
+    store.begin_resync().unwrap();
+    assert_eq!(store.snapshots().unwrap(), None, "another position, another series");
 }
 
 #[test]

@@ -1,0 +1,223 @@
+//! Snapshots: all rows of a scope, page by page in the order of their keys, compared with what is held.
+//!
+//! Each page is one transaction with the place that was reached, so that a snapshot goes on where it was, in whichever process. The position
+//! from which the feed is read afterwards is that of the first page of all, fixed when it came: whatever changed behind a page comes with the
+//! feed. What the service did not send is removed only when the scope is through.
+
+use caseload_domain::{EntityKey, Scope};
+use caseload_protocol::cursor::{Cursor, Moment};
+use caseload_protocol::messages::WireRow;
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
+
+use crate::error::StorageError;
+use crate::pull::{Adopt, ApplyError, is_diverged, keep_aside};
+use crate::rows;
+use crate::state::{self, Name};
+use crate::store::Store;
+
+/// A series of snapshots on its way, as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Series {
+    /// The position of the first page of all.
+    start: Cursor,
+    /// The newest state that a page was read from.
+    newest: Moment,
+    /// The scopes that are through.
+    done: Vec<Scope>,
+    current: Option<Current>,
+}
+
+/// The scope that is being read.
+#[derive(Serialize, Deserialize)]
+struct Current {
+    scope: Scope,
+    /// The last key that was sent.
+    after: Option<EntityKey>,
+    /// What is held and was not sent, up to there.
+    gone: Vec<EntityKey>,
+}
+
+/// How far a series of snapshots has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotSeries {
+    /// The position before everything that it brought; the feed goes on from there.
+    pub start: Cursor,
+    /// The newest state that it has read.
+    pub newest: Moment,
+    /// The scopes that are through.
+    pub done: Vec<Scope>,
+    /// The scope that was begun, and the last key of it that came.
+    pub begun: Option<(Scope, EntityKey)>,
+}
+
+impl Store {
+    /// The series of snapshots that was begun and whose position is not set yet.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn snapshots(&self) -> Result<Option<SnapshotSeries>, StorageError> {
+        self.read(|reads| {
+            let series = state::get::<Series>(reads.connection(), Name::Snapshots)?;
+            Ok(series.map(|series| SnapshotSeries {
+                start: series.start,
+                newest: series.newest,
+                done: series.done,
+                begun: series
+                    .current
+                    .and_then(|current| current.after.map(|after| (current.scope, after))),
+            }))
+        })
+    }
+
+    /// Takes in the next page of a scope's snapshot, the first one or the one behind the last; `read_at` is the state that it was read from,
+    /// and `last` says that the scope is through. The service's versions replace the ones held whatever their revisions, because a
+    /// restored service counts from an earlier one. With the last page the rows that the service did not send are removed, the operations that
+    /// wait are kept, and the scope counts as held.
+    ///
+    /// # Errors
+    /// [`ApplyError`]. With [`ApplyError::TooManyRemovals`] nothing is removed, and the scope is read from its beginning next time.
+    pub fn apply_snapshot_page(
+        &self,
+        scope: Scope,
+        page: &[WireRow],
+        read_at: &Cursor,
+        last: bool,
+    ) -> Result<Vec<EntityKey>, ApplyError> {
+        let applied = self.transact(|connection| {
+            let mut series = state::get(connection, Name::Snapshots)?.unwrap_or_else(|| Series {
+                start: read_at.clone(),
+                newest: read_at.newest(),
+                done: Vec::new(),
+                current: None,
+            });
+            let mut current = series.current.take().filter(|current| current.scope == scope);
+            let current = current.get_or_insert_with(|| Current {
+                scope,
+                after: None,
+                gone: Vec::new(),
+            });
+            let reached = page.last().map(|row| &row.key).filter(|_| !last);
+            current
+                .gone
+                .extend(not_sent(connection, scope, current.after.as_ref(), reached, page)?);
+            let which = if is_diverged(connection)? {
+                Adopt::Instead
+            } else {
+                Adopt::Every
+            };
+            let mut changed = self.adopt(connection, page, which)?;
+            series.newest = read_at.newest();
+            if last {
+                changed.extend(self.finish(connection, scope, &current.gone)?);
+                note_read(connection, &series.newest)?;
+                series.done.push(scope);
+            } else {
+                series.current = Some(Current {
+                    scope,
+                    after: reached.cloned(),
+                    gone: std::mem::take(&mut current.gone),
+                });
+            }
+            state::put(connection, Name::Snapshots, &series)?;
+            Ok(changed)
+        });
+        if matches!(applied, Err(ApplyError::TooManyRemovals { .. })) {
+            self.transact(|connection| leave(connection, scope))?;
+        }
+        applied
+    }
+
+    fn finish(
+        &self,
+        connection: &Connection,
+        scope: Scope,
+        not_sent: &[EntityKey],
+    ) -> Result<Vec<EntityKey>, ApplyError> {
+        let mut gone = Vec::new();
+        for key in not_sent {
+            // Something else may have removed it since.
+            if rows::load(connection, key)?.is_some() {
+                gone.push(key.clone());
+            }
+        }
+        if is_diverged(connection)? {
+            keep_aside(connection, &gone)?;
+        } else {
+            let of = held(connection, scope)?;
+            if gone.len() * 5 > of {
+                return Err(ApplyError::TooManyRemovals { gone: gone.len(), of });
+            }
+        }
+        self.remove_mirrored(connection, &gone)?;
+        let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+            scopes.sort_unstable();
+            state::put(connection, Name::Scopes, &scopes)?;
+        }
+        Ok(gone)
+    }
+}
+
+/// Forgets the series: its position is set, or it is of another history.
+pub(crate) fn forget(connection: &Connection) -> Result<(), StorageError> {
+    state::remove(connection, Name::Snapshots)
+}
+
+/// Forgets what was read of a scope.
+pub(crate) fn leave(connection: &Connection, scope: Scope) -> Result<(), StorageError> {
+    let Some(mut series) = state::get::<Series>(connection, Name::Snapshots)? else {
+        return Ok(());
+    };
+    series.done.retain(|done| *done != scope);
+    series.current = series.current.filter(|current| current.scope != scope);
+    state::put(connection, Name::Snapshots, &series)
+}
+
+/// Notes that rows of the state `newest` are held although the position is an earlier one. Without a position everything is compared anyway.
+fn note_read(connection: &Connection, newest: &Moment) -> Result<(), StorageError> {
+    match state::get::<Cursor>(connection, Name::Cursor)? {
+        Some(cursor) => state::put(connection, Name::Cursor, &cursor.having_read(newest.clone())),
+        None => Ok(()),
+    }
+}
+
+/// What the service has sent of a scope before, lies between two keys (the first excluded, to the end without the second) and is not in `page`.
+fn not_sent(
+    connection: &Connection,
+    scope: Scope,
+    after: Option<&EntityKey>,
+    up_to: Option<&EntityKey>,
+    page: &[WireRow],
+) -> Result<Vec<EntityKey>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT type, id FROM doc WHERE scope = ?1 AND rev > 0 AND (type, id) > (?2, ?3) AND (?4 IS NULL OR (type, id) <= (?4, ?5))
+         ORDER BY type, id",
+    )?;
+    let id = |key: Option<&EntityKey>| key.map_or(Vec::new(), |key| key.id.uuid().as_bytes().to_vec());
+    let mut found = statement.query(params![
+        scope.to_string(),
+        after.map_or("", |key| key.kind.as_str()),
+        id(after),
+        up_to.map(|key| key.kind.as_str()),
+        id(up_to),
+    ])?;
+    let sent: std::collections::HashSet<&EntityKey> = page.iter().map(|row| &row.key).collect();
+    let mut missing = Vec::new();
+    while let Some(row) = found.next()? {
+        let key = rows::key(row, 0)?;
+        if !sent.contains(&key) {
+            missing.push(key);
+        }
+    }
+    Ok(missing)
+}
+
+/// How many rows of a scope the service has sent.
+fn held(connection: &Connection, scope: Scope) -> Result<usize, StorageError> {
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM doc WHERE scope = ?1 AND rev > 0")?
+        .query_row([scope.to_string()], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
