@@ -9,6 +9,7 @@ use anyhow::Result;
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,
+    figures: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -43,6 +44,12 @@ impl Report {
         result
     }
 
+    /// Notes a figure that nothing is asserted of: machines differ.
+    pub fn figure(&mut self, text: &str) {
+        eprintln!("{:>16}{text}", "");
+        self.figures.push(text.to_owned());
+    }
+
     /// Whether every step passed.
     #[must_use]
     pub fn passed(&self) -> bool {
@@ -59,6 +66,9 @@ impl Report {
             for line in row.problem.iter().flat_map(|problem| problem.lines()) {
                 writeln!(text, "                {line}").ok();
             }
+        }
+        for figure in &self.figures {
+            writeln!(text, "{:>16}{figure}", "").ok();
         }
         let failed = self.rows.iter().filter(|row| row.problem.is_some()).count();
         let took: Duration = self.rows.iter().map(|row| row.took).sum();

@@ -8,6 +8,7 @@ mod administer;
 mod apart;
 mod first_run;
 mod join;
+mod live;
 mod moving;
 mod records;
 mod settle;
@@ -150,6 +151,16 @@ impl Story {
             "the front desk finds not one word of the note or the prescription",
             || self.desk_finds_nothing_clinical(),
         )?;
+        let delays = report.step(
+            "what the desk saves appears on the therapist's screen by itself",
+            || self.seen_by_itself(),
+        )?;
+        report.figure(&format!(
+            "from the click on one screen to the text on the other: {} ms in the middle of {}, {} ms at most",
+            delays[delays.len() / 2].as_millis(),
+            delays.len(),
+            delays[delays.len() - 1].as_millis()
+        ));
         report.step("the service goes away and both desktops say so", || self.go_offline())?;
         report.step(
             "both work on: a move by the mouse, an address, the same phone number, the same hour",
