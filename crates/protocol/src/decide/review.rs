@@ -163,23 +163,23 @@ impl OpDecision<'_, '_> {
         } else if lost.del {
             conflicts.push((WHOLE.to_owned(), None, whole.clone()));
         }
+        let unseen = differing(&before, &lost, &names);
         let vouches = entity.vouching.iter().any(|unit| names.iter().any(|name| name == unit));
         if vouches && (!conflicts.is_empty() || signs_other_content(entity, &before, &lost, seen_rev)) {
             let signature = before.doc.unit(SIGNATURE).cloned();
             self.open_conflict(&before, SIGNATURE, "content_changed", signature.as_ref(), whole);
+            self.write_above(before.clone(), &lost, &differing(&before, &lost, &[]));
             return Ok(Outcome::Conflict);
         }
         let mut outcome = Outcome::Merged;
-        if !names.is_empty() {
-            self.validate(entity, &row.doc)?;
+        if !names.is_empty() || !unseen.is_empty() {
+            if !names.is_empty() {
+                self.validate(entity, &row.doc)?;
+            }
             row.schema = row.schema.max(lost.sv);
-            // Above both histories, so that no device takes an older version for a newer one.
-            row.rev = row.rev.max(lost.rev);
             let key = row.key.clone();
-            // Nobody's writing: the reviewer's own file may still send what it held back, and that was written without having seen this.
-            let own = std::mem::replace(&mut self.replica, nobody());
-            self.write(row, &names);
-            self.replica = own;
+            names.extend(unseen);
+            self.write_above(row, &lost, &names);
             if bookings::is_booking(&key) {
                 outcome = bookings::reevaluate(self, &key, Some(&before), outcome);
             }
@@ -189,6 +189,39 @@ impl OpDecision<'_, '_> {
             outcome = Outcome::Conflict;
         }
         Ok(outcome)
+    }
+
+    /// Writes a row above both histories, so that no device takes an older version for a newer one. It is nobody's writing: the reviewer's own file
+    /// may still send what it held back, and that was written without having seen this.
+    fn write_above(&mut self, mut row: Row, lost: &WireRow, names: &[String]) {
+        if names.is_empty() {
+            return;
+        }
+        row.rev = row.rev.max(lost.rev);
+        let own = std::mem::replace(&mut self.replica, nobody());
+        self.write(row, names);
+        self.replica = own;
+    }
+}
+
+/// Units and elements of the present row that stay and are not those of the lost version. A change that waits on top of the lost version has
+/// seen none of them, although the two histories count the same revisions.
+fn differing(present: &Row, lost: &WireRow, taken: &[String]) -> Vec<String> {
+    let stays = present
+        .marks
+        .keys()
+        .filter(|name| *name != WHOLE && !taken.contains(name));
+    stays
+        .filter(|name| value_of(&present.doc, name) != value_of(&lost.doc, name))
+        .cloned()
+        .collect()
+}
+
+/// The value of a unit, or of an element of a set.
+fn value_of<'a>(document: &'a Document, name: &str) -> Option<&'a Value> {
+    match name.split_once('/') {
+        Some((unit, element)) => document.unit(unit)?.get(element),
+        None => document.unit(name),
     }
 }
 
