@@ -102,7 +102,7 @@ impl Store {
         self.transact(|connection| {
             outbox::send_unpulled_again(connection)?;
             files::share_again(connection)?;
-            snapshots::forget(connection)?;
+            snapshots::give_up(connection)?;
             state::remove(connection, Name::Epoch)?;
             state::remove(connection, Name::Cursor)
         })
@@ -117,7 +117,7 @@ impl Store {
         self.transact(|connection| {
             outbox::send_unpulled_again(connection)?;
             files::share_again(connection)?;
-            snapshots::forget(connection)?;
+            snapshots::give_up(connection)?;
             state::put(connection, Name::Divergence, &Divergence::Found)?;
             state::remove(connection, Name::Epoch)?;
             state::remove(connection, Name::Cursor)

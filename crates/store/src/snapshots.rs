@@ -150,19 +150,38 @@ impl Store {
             }
         }
         self.remove_mirrored(connection, &gone)?;
-        let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
-        if !scopes.contains(&scope) {
-            scopes.push(scope);
-            scopes.sort_unstable();
-            state::put(connection, Name::Scopes, &scopes)?;
-        }
+        hold(connection, scope)?;
         Ok(gone)
     }
 }
 
-/// Forgets the series: its position is set, or it is of another history.
+/// The scope of which some pages have come.
+pub(crate) fn begun(connection: &Connection) -> Result<Option<Scope>, StorageError> {
+    let series = state::get::<Series>(connection, Name::Snapshots)?;
+    Ok(series.and_then(|series| series.current).map(|current| current.scope))
+}
+
+/// Forgets the series: its position is set.
 pub(crate) fn forget(connection: &Connection) -> Result<(), StorageError> {
     state::remove(connection, Name::Snapshots)
+}
+
+/// Gives the series up. Where everything is compared anew, a scope that was begun counts as held: its rows are compared or leave with it.
+pub(crate) fn give_up(connection: &Connection) -> Result<(), StorageError> {
+    if let Some(scope) = begun(connection)? {
+        hold(connection, scope)?;
+    }
+    forget(connection)
+}
+
+fn hold(connection: &Connection, scope: Scope) -> Result<(), StorageError> {
+    let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
+    if !scopes.contains(&scope) {
+        scopes.push(scope);
+        scopes.sort_unstable();
+        state::put(connection, Name::Scopes, &scopes)?;
+    }
+    Ok(())
 }
 
 /// Forgets what was read of a scope.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
+use crate::snapshots;
 use crate::store::Store;
 
 /// Where a replica stands.
@@ -27,6 +28,8 @@ pub struct SyncState {
     pub next_mut: i64,
     /// The scopes of which it holds rows.
     pub scopes: Vec<Scope>,
+    /// A scope of which some pages of a snapshot have come.
+    pub begun: Option<Scope>,
     /// Whether the service's history was found to be another one, and how far bringing the two together has come.
     pub divergence: Option<Divergence>,
 }
@@ -105,6 +108,7 @@ pub(crate) fn read(connection: &Connection) -> Result<SyncState, StorageError> {
         last_op: get(connection, Name::LastOp)?,
         next_mut: require(connection, Name::NextMut)?,
         scopes: get(connection, Name::Scopes)?.unwrap_or_default(),
+        begun: snapshots::begun(connection)?,
         divergence: get(connection, Name::Divergence)?,
     })
 }

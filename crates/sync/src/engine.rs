@@ -463,7 +463,7 @@ impl Engine {
                     .await??;
                 continue;
             }
-            let same_scopes = answer.enter.is_empty() && answer.leave.is_empty();
+            let same_scopes = answer.enter.is_empty() && answer.leave.is_empty() && state.begun.is_none();
             if same_scopes && answer.rows.is_empty() && !answer.more && state.cursor.as_ref() == Some(&answer.cursor) {
                 // Nothing is new: nothing is written either, unless something was acknowledged.
                 let changed = self.blocking(Store::release_acknowledged).await??;
@@ -483,13 +483,16 @@ impl Engine {
                 prefetched = Some(next?);
                 continue;
             }
-            for scope in &answer.leave {
+            let lost = state
+                .begun
+                .filter(|scope| !state.scopes.contains(scope) && !answer.enter.contains(scope));
+            for scope in answer.leave.iter().chain(&lost) {
                 let scope = *scope;
                 round
                     .changed
                     .extend(self.blocking(move |store| store.leave_scope(scope, now)).await??);
             }
-            if !answer.leave.is_empty() {
+            if !answer.leave.is_empty() || lost.is_some() {
                 self.blocking(Store::forget_files).await??;
             }
             // Without a position everything held is compared with a snapshot: the service's history may be another one.
@@ -508,12 +511,16 @@ impl Engine {
                 }
                 continue;
             };
-            if resuming && answer.cursor.seq <= series.start.seq {
-                let (rows, cursor, more) = (answer.rows, answer.cursor.having_read(series.newest), answer.more);
-                self.take_in(rows, cursor, more, round).await?;
+            if resuming {
+                // What the answer brings up to its position is taken in; but what came before the answer with the first pages of a series that
+                // was cut may have changed between the two, so the feed goes on from before those pages.
+                let newest = answer.cursor.newest();
+                let again = answer.cursor.seq > series.start.seq;
+                let position = if again { series.start } else { answer.cursor };
+                let cursor = position.having_read(series.newest).having_read(newest);
+                self.take_in(answer.rows, cursor, answer.more || again, round).await?;
             } else {
-                // A file that starts from snapshots goes on from the moment before their first page, and so does one whose snapshots were begun
-                // before this answer.
+                // A file that starts from snapshots goes on from the moment before their first page.
                 let cursor = series.start.having_read(series.newest);
                 round
                     .changed
