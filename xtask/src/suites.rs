@@ -170,6 +170,11 @@ const SUITES: &[Suite] = &[
         run: |bench| bench.cargo_test(&["--doc"]),
     },
     Suite {
+        name: "simulation",
+        needs: COMPILE,
+        run: |bench| passed(simulate::a_thousand(bench.project)),
+    },
+    Suite {
         name: "planted-defects",
         needs: COMPILE,
         run: |bench| passed(simulate::planted_defects(bench.project)),
