@@ -1,6 +1,7 @@
 //! Connections: how a file is opened and which settings every connection has, each with its reason.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use caseload_vault::DatabaseKey;
 use rusqlite::config::DbConfig;
@@ -82,20 +83,23 @@ fn immutable_uri(path: &Path) -> PathBuf {
     uri.into()
 }
 
-/// How often a connection is made anew when SQLCipher could not take a key that is right in form.
-const KEYING_ATTEMPTS: usize = 4;
+/// How long SQLCipher may take to prepare itself, and how often it is asked whether it has.
+const PREPARING: Duration = Duration::from_secs(20);
+const ASKING: Duration = Duration::from_millis(5);
 
-/// A connection with its key. SQLCipher's own preparations for a key fail once in a long while when other threads open files at the same
-/// moment, before it has looked at the file; a new connection then works.
+/// A connection with its key. The first connection of a process has SQLCipher prepare itself, which SQLite does after it calls itself ready: a
+/// thread that opens a file at that moment has its key refused, whatever the key. It waits and makes its connection anew.
 fn keyed(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let mut made = keyed_once(path, key, flags);
-    for _ in 1..KEYING_ATTEMPTS {
-        match &made {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => made = keyed_once(path, key, flags),
-            _ => break,
+    let began = Instant::now();
+    loop {
+        match keyed_once(path, key, flags) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) && began.elapsed() < PREPARING => {
+                #[expect(clippy::disallowed_methods, reason = "nobody is told when SQLCipher is ready")]
+                std::thread::sleep(ASKING);
+            }
+            made => return made,
         }
     }
-    made
 }
 
 fn keyed_once(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> rusqlite::Result<Connection> {
