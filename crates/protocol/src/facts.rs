@@ -121,8 +121,12 @@ pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts)
     for (group, op) in ops(groups) {
         let row = facts.rows.get(&op.key);
         if row.is_some() {
-            for unit in conflict_units(op) {
-                let id = conflict_id(&op.key, &unit, replica, op.base_rev);
+            let units = conflict_units(op);
+            let of_units = units
+                .iter()
+                .map(|unit| conflict_id(&op.key, unit, replica, op.base_rev));
+            // A record about the whole row is the operation's own, and yet may be there before it: offered back to a restored service.
+            for id in of_units.chain([whole_conflict_id(&op.key, op.op_id)]) {
                 reads.keys.insert(EntityKey::new("conflict", id));
                 reads.keys.insert(EntityKey::new("clinical_conflict", id));
             }
@@ -157,8 +161,9 @@ pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts)
                 possible.add(row.doc.units());
             }
         }
-        for unit in lost.doc.units().keys().map(String::as_str).chain([WHOLE]) {
-            let id = conflict_id(&lost.key, unit, replica, op.base_rev);
+        let units = lost.doc.units().keys();
+        let of_units = units.map(|unit| conflict_id(&lost.key, unit, replica, op.base_rev));
+        for id in of_units.chain([whole_conflict_id(&lost.key, op.op_id)]) {
             reads.keys.insert(EntityKey::new("conflict", id));
             reads.keys.insert(EntityKey::new("clinical_conflict", id));
         }

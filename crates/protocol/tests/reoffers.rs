@@ -3,11 +3,12 @@
 
 mod clinic;
 
-use caseload_domain::{EntityKey, Role};
+use caseload_domain::{EntityKey, OpId, Role};
 use caseload_protocol::messages::{Op, OpKind, OpResult, Outcome, Refusal, WireRow};
 use caseload_protocol::reoffer;
 use clinic::{Clinic, THERAPIST, appointment, client, grant, key, note, patch};
 use serde_json::json;
+use uuid::Uuid;
 
 const OTHER_THERAPIST: u32 = 78;
 
@@ -103,6 +104,36 @@ fn what_the_reviewers_own_file_had_held_back_does_not_replace_the_accepted_value
     let waited = clinic.push_from(3, vec![patch("client", 1, 1, json!({"phone": {"raw": "waited"}}))]);
     assert_eq!(waited[0].st, Outcome::Conflict);
     assert_eq!(clinic.doc("client", 1).text("phone", "raw"), Some("lost"));
+}
+
+#[test]
+fn a_conflict_that_came_back_before_the_change_that_opened_it_is_not_begun_anew() {
+    let void = Op {
+        op_id: OpId::new(Uuid::from_u128(77)),
+        kind: OpKind::Void,
+        reason: Some("entered twice".to_owned()),
+        ..patch("client", 1, 1, json!({}))
+    };
+    let edited = || {
+        let mut clinic = Clinic::new();
+        clinic.create("client", 1, client());
+        clinic.push_from(1, vec![patch("client", 1, 1, json!({"phone": {"raw": "unseen"}}))]);
+        clinic
+    };
+    let mut gone = edited();
+    let opened = gone.push_from(2, vec![void.clone()])[0].opened[0];
+    let lost = gone.row(&EntityKey::new("conflict", opened)).to_wire();
+
+    let mut clinic = edited();
+    clinic.push_from(3, vec![offer(&lost)]);
+    assert_eq!(accept(&mut clinic, &lost, 0).st, Outcome::Applied);
+    let back = clinic.row(&lost.key).rev;
+    assert!(back > lost.rev);
+    assert_eq!(clinic.push_from(2, vec![void])[0].opened, [opened]);
+    assert!(
+        clinic.row(&lost.key).rev >= back,
+        "a file that holds it would not take an older one"
+    );
 }
 
 #[test]
