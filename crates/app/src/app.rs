@@ -101,11 +101,15 @@ impl Drop for App {
         if let Err(fault) = crate::unlock::close(&self.core) {
             fault.told("close");
         }
-        match self.runtime.take() {
-            // Inside another runtime waiting is not allowed.
-            Some(runtime) if Handle::try_current().is_ok() => runtime.shutdown_background(),
-            Some(runtime) => runtime.shutdown_timeout(ENDING),
-            None => {}
+        // Waited for in any case: the process may end next, which takes SQLCipher's memory away under whatever still reads or writes.
+        if let Some(runtime) = self.runtime.take() {
+            let end = move || runtime.shutdown_timeout(ENDING);
+            if Handle::try_current().is_err() {
+                end();
+            } else if std::thread::spawn(end).join().is_err() {
+                // Inside another runtime only a thread of its own may wait.
+                tracing::error!("what works in the background did not end");
+            }
         }
     }
 }

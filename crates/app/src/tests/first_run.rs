@@ -1,7 +1,7 @@
 //! First run, locking and unlocking.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, mpsc};
 
 use super::clinic::{Clinic, PASSPHRASE, env, refused, request};
 use crate::App;
@@ -103,6 +103,24 @@ fn an_unconfirmed_code_is_made_anew_at_the_next_sign_in() {
         first.groups,
         "the first paper may not exist"
     );
+}
+
+#[tokio::test]
+async fn what_worked_in_the_background_has_ended_when_the_program_is_gone_even_inside_another_runtime() {
+    let clinic = Clinic::new();
+    let done = Arc::new(AtomicBool::new(false));
+    let (begun, begins) = mpsc::channel();
+    let finished = Arc::clone(&done);
+    clinic.app.core.handle.spawn_blocking(move || {
+        begun.send(()).unwrap();
+        for _ in 0..10_000 {
+            std::thread::yield_now();
+        }
+        finished.store(true, Ordering::Release);
+    });
+    begins.recv().unwrap();
+    drop(clinic);
+    assert!(done.load(Ordering::Acquire));
 }
 
 #[test]
