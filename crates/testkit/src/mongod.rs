@@ -25,10 +25,11 @@ pub(crate) const REPLICA_SET: &str = "caseload";
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts the server that is named by its arguments, prints its process id, waits until its own input ends, and ends the server. It
-/// removes the folder unless it is told to keep it.
+/// removes the folder unless it is told to keep it. A server with many databases opens more files than ordinary accounts are given at first.
 const GUARD: &str = r#"
     trap '' INT TERM HUP
     folder=$1; shift
+    ulimit -S -n 64000 2>/dev/null || ulimit -S -n "$(ulimit -H -n)" 2>/dev/null
     "$@" >>"$folder/mongod.log" 2>&1 &
     server=$!
     echo "$server"
