@@ -32,6 +32,7 @@ const commands = new Set([
   "update_client",
   "save_related_person",
   "grant_care",
+  "end_care",
   "save_chart",
   "notes",
   "note",
@@ -56,6 +57,9 @@ const commands = new Set([
   "settle_conflict",
   "clashes",
   "settle_clash",
+  "reoffers",
+  "settle_reoffer",
+  "accept_missing_reoffers",
   "checksum",
 ]);
 const largest = 1 << 20;

@@ -4,18 +4,20 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { program } from "./programs";
 
 /** Sign-ins of the demonstration. */
 export const people = {
-  owner: { name: "Hana Seo", passphrase: "quiet river morning" },
+  owner: { name: "Dr. Hana Seo", passphrase: "quiet river morning" },
   desk: { name: "Yuna Baek", passphrase: "sunflower by the door" },
 };
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 interface Clinic {
+  /** The folder of the computer's profile, before a program works on it. */
+  profile: string;
   /** The address of the program behind the page. */
   bridge: string;
   /** The page with somebody signed in. */
@@ -23,21 +25,22 @@ interface Clinic {
 }
 
 export const test = base.extend<Clinic>({
-  bridge: async ({}, use) => {
+  profile: async ({}, use) => {
     const folder = mkdtempSync(join(tmpdir(), "caseload-window-"));
     const profile = join(folder, "profile");
-    cpSync(join(process.env.CASELOAD_DEMO ?? "", "profile"), profile, { recursive: true });
-    const child = spawn(program("caseload-bridge"), ["--profile", profile, "--listen", "127.0.0.1:0"], {
-      stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, HOME: folder, XDG_DOCUMENTS_DIR: join(folder, "documents") },
-    });
-    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     try {
-      await use(await addressOf(child));
+      cpSync(join(process.env.CASELOAD_DEMO ?? "", "profile"), profile, { recursive: true });
+      await use(profile);
     } finally {
-      child.kill();
-      await ended;
       rmSync(folder, { recursive: true, force: true });
+    }
+  },
+  bridge: async ({ profile }, use) => {
+    const { address, stop } = await serve(profile);
+    try {
+      await use(address);
+    } finally {
+      await stop();
     }
   },
   signIn: async ({ page, bridge }, use) => {
@@ -53,6 +56,26 @@ export const test = base.extend<Clinic>({
 });
 
 export { expect };
+
+/** The real program on a profile, as it stands behind the page of one computer. */
+export async function serve(profile: string): Promise<{ address: string; stop: () => Promise<void> }> {
+  const folder = dirname(profile);
+  const child = spawn(program("caseload-bridge"), ["--profile", profile, "--listen", "127.0.0.1:0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, HOME: folder, XDG_DOCUMENTS_DIR: join(folder, "documents") },
+  });
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const stop = async () => {
+    child.kill();
+    await ended;
+  };
+  try {
+    return { address: await addressOf(child), stop };
+  } catch (failure) {
+    await stop();
+    throw failure;
+  }
+}
 
 function addressOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -42,6 +42,7 @@ macro_rules! commands {
             blocking update_client(UpdateClient) -> ClientRecord;
             blocking save_related_person(SaveRelatedPerson) -> ClientRecord;
             blocking grant_care(GrantCare) -> ClientRecord;
+            blocking end_care(EndCare) -> ClientRecord;
             blocking save_chart(SaveChart) -> ClientRecord;
             blocking notes(NotesRequest) -> Vec<NoteSummary>;
             blocking note(ById) -> Note;
@@ -66,6 +67,9 @@ macro_rules! commands {
             blocking settle_conflict(SettleConflict) -> Vec<Conflict>;
             blocking clashes() -> Vec<Clash>;
             blocking settle_clash(SettleClash) -> Vec<Clash>;
+            blocking reoffers() -> Vec<Reoffer>;
+            blocking settle_reoffer(SettleReoffer) -> Vec<Reoffer>;
+            blocking accept_missing_reoffers() -> Vec<Reoffer>;
             waiting checksum() -> Checksum;
         }
     };

@@ -148,7 +148,8 @@ fn conflict_of(
     })
 }
 
-fn computer(office: &Office, replica: Option<&str>) -> Option<String> {
+/// The name of the computer that a replica is on.
+pub(crate) fn computer(office: &Office, replica: Option<&str>) -> Option<String> {
     office.device_name(office.device_of_replica(replica?)?)
 }
 
@@ -215,7 +216,8 @@ fn readable(office: &Office, unit: &str, value: Option<&Value>) -> String {
     }
 }
 
-fn schedule(office: &Office, when: &Map<String, Value>) -> String {
+/// When, with whom and where an appointment is, as three lines.
+pub(crate) fn schedule(office: &Office, when: &Map<String, Value>) -> String {
     let instant = |member: &str| when.get(member).and_then(Value::as_i64).map(Millis);
     let zone = when
         .get("zone")

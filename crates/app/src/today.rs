@@ -18,7 +18,7 @@ use crate::notes::note_state;
 use crate::views::header::display_name;
 use crate::views::item::{bounds, client_ids, item, items};
 use crate::views::office::{Office, client};
-use crate::{clashes, conflicts};
+use crate::{clashes, conflicts, reoffers};
 
 /// How far back a session without a note is still asked about.
 const MISSING_NOTE_DAYS: i64 = 30;
@@ -82,6 +82,15 @@ fn attention(core: &Core, login: &Login) -> Result<Vec<Attention>, Fault> {
             client_id: who.map(|who| who.client_id.clone()),
             client_name: who.map(|who| who.name.clone()),
             date: Some(clash.b.date),
+        });
+    }
+    if reoffers::count(login)? > 0 {
+        all.push(Attention {
+            kind: AttentionKind::OfferedBack,
+            id: String::new(),
+            client_id: None,
+            client_name: None,
+            date: None,
         });
     }
     for change in crate::sharing::refused(login)? {

@@ -49,17 +49,7 @@ pub(crate) async fn reoffers(context: &Context, command: Reoffers) -> Done {
         Reoffers::List => context.with(|app| Ok(app.reoffers()?)).await,
         Reoffers::Accept { id } => context.with(|app| Ok(app.settle_reoffer(settle(id, true))?)).await,
         Reoffers::Refuse { id } => context.with(|app| Ok(app.settle_reoffer(settle(id, false))?)).await,
-        Reoffers::AcceptAll => {
-            context
-                .with(|app| {
-                    let mut open = app.reoffers()?;
-                    for each in open.clone() {
-                        open = app.settle_reoffer(settle(each.id, true))?;
-                    }
-                    Ok(open)
-                })
-                .await
-        }
+        Reoffers::AcceptAll => context.with(|app| Ok(app.accept_all_reoffers()?)).await,
     }
 }
 

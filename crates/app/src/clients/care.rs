@@ -27,11 +27,11 @@ impl App {
     }
 
     /// Says that a therapist does not treat a client any more: an administrator, or a clinician who treats her now. The therapist's files lose
-    /// the record when they next share; nothing is lost of what the service has.
+    /// the record when they next share; nothing is lost of what the service has. Answers the record as this login may see it from now on.
     ///
     /// # Errors
     /// `forbidden`, `not_found`.
-    pub fn end_care(&self, request: EndCare) -> Result<(), AppError> {
+    pub fn end_care(&self, request: EndCare) -> Result<ClientRecord, AppError> {
         answer(
             "end_care",
             self.core.login().and_then(|login| end(&self.core, &login, &request)),
@@ -52,7 +52,7 @@ fn grant(core: &Core, login: &Login, request: &GrantCare) -> Result<ClientRecord
     super::record(core, login, id)
 }
 
-fn end(core: &Core, login: &Login, request: &EndCare) -> Result<(), Fault> {
+fn end(core: &Core, login: &Login, request: &EndCare) -> Result<ClientRecord, Fault> {
     let id: ClientId = checks::id(&request.client_id)?;
     let therapist: UserId = checks::id(&request.therapist_id)?;
     core.write_office(login, "care.end", |tx| {
@@ -65,7 +65,8 @@ fn end(core: &Core, login: &Login, request: &EndCare) -> Result<(), Fault> {
             tx.overlay_unit(&key, "status", json!({"state": "ended", "at": tx.at()}))?;
         }
         Ok(())
-    })
+    })?;
+    super::record(core, login, id)
 }
 
 /// Lets `therapist` treat `client` from now on. The id follows from the two, so that two grants are one.

@@ -120,6 +120,8 @@ pub enum AttentionKind {
     MissingNote,
     /// A client whom no therapist treats yet.
     NeedsTherapist,
+    /// A restored service lost something that this login may bring back; one entry for all.
+    OfferedBack,
 }
 
 #[derive(Clone, Serialize, Type)]

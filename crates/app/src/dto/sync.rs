@@ -66,6 +66,8 @@ pub struct SyncOverview {
     /// Open ones that this login may see.
     pub conflicts: u32,
     pub clashes: u32,
+    /// What a restored service lost and this login may bring back.
+    pub reoffers: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Type)]
@@ -198,14 +200,36 @@ pub struct Reoffer {
     pub id: String,
     pub entity: EntityType,
     pub entity_id: String,
-    /// Whose record: the client's name, where it is known.
+    /// The client whose record was lost, when she is here.
+    pub client_id: Option<String>,
+    /// Whose record: the client's name, else the record's own, where it is known.
     pub title: Option<String>,
     pub clinical: bool,
     /// The record exists in another form.
     pub is_here: bool,
+    /// The form in which it exists is that it was removed.
+    pub removed_here: bool,
+    /// What is offered back is that it was removed.
+    pub removed: bool,
+    /// What differs between the two forms, or everything when the record is not here. Empty when nothing differs that a person reads.
+    pub parts: Vec<ReofferPart>,
+    /// The person signed in may decide.
+    pub may_settle: bool,
     /// Who was signed in on the computer that offered it.
     pub by: String,
+    pub device_name: Option<String>,
     pub at: Option<Instant>,
+}
+
+/// One part of a record in its two forms; several lines for several members, a code for a member of a closed list.
+#[derive(Clone, Serialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ReofferPart {
+    /// A unit as in the edit request (`phone`, `schedule`), or the section of a note; the window has the words.
+    pub name: String,
+    /// As it is now; empty when it is not there.
+    pub here: String,
+    pub offered: String,
 }
 
 #[derive(Clone, Deserialize, Type)]

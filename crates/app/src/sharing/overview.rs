@@ -13,7 +13,7 @@ use crate::fault::{Fault, refusal};
 use crate::login::{Login, setting};
 use crate::views::header::display_name;
 use crate::views::office::{Office, client};
-use crate::{clashes, conflicts};
+use crate::{clashes, conflicts, reoffers};
 
 /// What a clinical file leaves in the office file when it is closed, so that everybody on this computer sees that work waits.
 #[derive(Serialize, Deserialize)]
@@ -79,6 +79,7 @@ pub(crate) fn overview(core: &Core, login: &Login) -> Result<SyncOverview, Fault
         refused: refused(login)?,
         conflicts: u32::try_from(conflicts::count(login)?).unwrap_or(u32::MAX),
         clashes: u32::try_from(clashes::open(core, login)?.len()).unwrap_or(u32::MAX),
+        reoffers: u32::try_from(reoffers::count(login)?).unwrap_or(u32::MAX),
         replicas,
     })
 }

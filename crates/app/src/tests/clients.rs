@@ -142,6 +142,36 @@ fn a_desk_sees_the_office_and_no_clinical_command_serves_it() {
 }
 
 #[test]
+fn whoever_ends_her_own_care_reads_nothing_any_more_until_it_is_given_again() {
+    let clinic = Clinic::new();
+    let client = clinic.client("Ellis", "Hana");
+    let request = || NotesRequest {
+        client_id: Some(client.id.clone()),
+    };
+    assert!(clinic.app.notes(request()).unwrap().is_empty());
+    let end = || EndCare {
+        client_id: client.id.clone(),
+        therapist_id: clinic.owner.clone(),
+    };
+    let ended = clinic.app.end_care(end()).unwrap();
+    assert_eq!(ended.care[0].status, CareStatus::Ended);
+    assert!(!ended.may_read_clinical && ended.header.clinical.is_none());
+    assert_eq!(refused(clinic.app.notes(request())), ErrorCode::Forbidden);
+    assert_eq!(clinic.app.end_care(end()).unwrap().care.len(), 1, "twice is once");
+    clinic.sign_in_desk();
+    assert_eq!(refused(clinic.app.end_care(end())), ErrorCode::Forbidden);
+    clinic.sign_in(&clinic.owner, super::clinic::PASSPHRASE);
+    let again = clinic
+        .app
+        .grant_care(GrantCare {
+            client_id: client.id.clone(),
+            therapist_id: clinic.owner.clone(),
+        })
+        .unwrap();
+    assert!(again.may_read_clinical && again.care[0].status == CareStatus::Active);
+}
+
+#[test]
 fn a_client_of_the_desk_needs_a_therapist_until_an_administrator_names_one() {
     let clinic = Clinic::new();
     clinic.sign_in_desk();

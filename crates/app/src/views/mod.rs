@@ -3,3 +3,4 @@
 pub(crate) mod header;
 pub(crate) mod item;
 pub(crate) mod office;
+pub(crate) mod parts;

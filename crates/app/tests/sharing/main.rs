@@ -5,3 +5,4 @@ mod apart;
 mod clocks;
 mod computers;
 mod joining;
+mod restored;

@@ -35,6 +35,7 @@ export interface Commands {
   update_client: [t.UpdateClient, t.ClientRecord];
   save_related_person: [t.SaveRelatedPerson, t.ClientRecord];
   grant_care: [t.GrantCare, t.ClientRecord];
+  end_care: [t.EndCare, t.ClientRecord];
   save_chart: [t.SaveChart, t.ClientRecord];
   notes: [t.NotesRequest, t.NoteSummary[]];
   note: [t.ById, t.Note];
@@ -59,6 +60,9 @@ export interface Commands {
   settle_conflict: [t.SettleConflict, t.Conflict[]];
   clashes: [void, t.Clash[]];
   settle_clash: [t.SettleClash, t.Clash[]];
+  reoffers: [void, t.Reoffer[]];
+  settle_reoffer: [t.SettleReoffer, t.Reoffer[]];
+  accept_missing_reoffers: [void, t.Reoffer[]];
   checksum: [void, t.Checksum];
 }
 
@@ -98,7 +102,7 @@ export function failureOf(thrown: unknown): Failure {
   return { code: "no_answer", fields: [], retry: true };
 }
 
-const slow: CommandName[] = ["create_practice", "unlock", "recover", "join", "publish", "share_now", "prescription_pdf", "checksum"];
+const slow: CommandName[] = ["create_practice", "unlock", "recover", "join", "publish", "share_now", "prescription_pdf", "checksum", "accept_missing_reoffers"];
 
 /** How long an answer may take. A command refused inside the shell's isolation frame would otherwise stay open for ever. */
 export function patience(name: CommandName): number {

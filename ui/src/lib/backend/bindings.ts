@@ -36,6 +36,7 @@ export const commands = {
 	update_client: (request: UpdateClient_Deserialize) => __TAURI_INVOKE<ClientRecord_Serialize>("update_client", { request }),
 	save_related_person: (request: SaveRelatedPerson_Deserialize) => __TAURI_INVOKE<ClientRecord_Serialize>("save_related_person", { request }),
 	grant_care: (request: GrantCare) => __TAURI_INVOKE<ClientRecord_Serialize>("grant_care", { request }),
+	end_care: (request: EndCare) => __TAURI_INVOKE<ClientRecord_Serialize>("end_care", { request }),
 	save_chart: (request: SaveChart_Deserialize) => __TAURI_INVOKE<ClientRecord_Serialize>("save_chart", { request }),
 	notes: (request: NotesRequest_Deserialize) => __TAURI_INVOKE<NoteSummary_Serialize[]>("notes", { request }),
 	note: (request: ById) => __TAURI_INVOKE<Note_Serialize>("note", { request }),
@@ -60,6 +61,9 @@ export const commands = {
 	settle_conflict: (request: SettleConflict) => __TAURI_INVOKE<Conflict_Serialize[]>("settle_conflict", { request }),
 	clashes: () => __TAURI_INVOKE<Clash_Serialize[]>("clashes"),
 	settle_clash: (request: SettleClash) => __TAURI_INVOKE<Clash_Serialize[]>("settle_clash", { request }),
+	reoffers: () => __TAURI_INVOKE<Reoffer_Serialize[]>("reoffers"),
+	settle_reoffer: (request: SettleReoffer) => __TAURI_INVOKE<Reoffer_Serialize[]>("settle_reoffer", { request }),
+	accept_missing_reoffers: () => __TAURI_INVOKE<Reoffer_Serialize[]>("accept_missing_reoffers"),
 	checksum: () => __TAURI_INVOKE<Checksum_Serialize>("checksum"),
 };
 
@@ -138,7 +142,9 @@ export type AttentionKind = "conflict" | "clash" | "refused_change" | "unsigned_
 /**  A past session of this therapist without a note. */
 "missing_note" | 
 /**  A client whom no therapist treats yet. */
-"needs_therapist";
+"needs_therapist" | 
+/**  A restored service lost something that this login may bring back; one entry for all. */
+"offered_back";
 
 export type Attention_Deserialize = {
 	kind: AttentionKind,
@@ -799,6 +805,11 @@ export type DuplicateHint_Serialize = {
 /**  What matched. */
 export type DuplicateReason = "name" | "birth_date" | "phone";
 
+export type EndCare = {
+	clientId: string,
+	therapistId: string,
+};
+
 /**  A code to be typed or pasted on the new computer; used once. */
 export type Enrolment = {
 	code: string,
@@ -1352,6 +1363,70 @@ export type RelatedPerson = {
 
 export type Relation = "guardian" | "partner" | "emergency_contact" | "payer" | "other";
 
+/**  A record that the service, restored from a copy, had lost and a computer offered back. */
+export type Reoffer = Reoffer_Serialize | Reoffer_Deserialize;
+
+/**  One part of a record in its two forms; several lines for several members, a code for a member of a closed list. */
+export type ReofferPart = {
+	/**  A unit as in the edit request (`phone`, `schedule`), or the section of a note; the window has the words. */
+	name: string,
+	/**  As it is now; empty when it is not there. */
+	here: string,
+	offered: string,
+};
+
+/**  A record that the service, restored from a copy, had lost and a computer offered back. */
+export type Reoffer_Deserialize = {
+	id: string,
+	entity: EntityType,
+	entityId: string,
+	/**  The client whose record was lost, when she is here. */
+	clientId?: string | null,
+	/**  Whose record: the client's name, else the record's own, where it is known. */
+	title?: string | null,
+	clinical: boolean,
+	/**  The record exists in another form. */
+	isHere: boolean,
+	/**  The form in which it exists is that it was removed. */
+	removedHere: boolean,
+	/**  What is offered back is that it was removed. */
+	removed: boolean,
+	/**  What differs between the two forms, or everything when the record is not here. Empty when nothing differs that a person reads. */
+	parts: ReofferPart[],
+	/**  The person signed in may decide. */
+	maySettle: boolean,
+	/**  Who was signed in on the computer that offered it. */
+	by: string,
+	deviceName?: string | null,
+	at?: Instant | null,
+};
+
+/**  A record that the service, restored from a copy, had lost and a computer offered back. */
+export type Reoffer_Serialize = {
+	id: string,
+	entity: EntityType,
+	entityId: string,
+	/**  The client whose record was lost, when she is here. */
+	clientId: string | null,
+	/**  Whose record: the client's name, else the record's own, where it is known. */
+	title: string | null,
+	clinical: boolean,
+	/**  The record exists in another form. */
+	isHere: boolean,
+	/**  The form in which it exists is that it was removed. */
+	removedHere: boolean,
+	/**  What is offered back is that it was removed. */
+	removed: boolean,
+	/**  What differs between the two forms, or everything when the record is not here. Empty when nothing differs that a person reads. */
+	parts: ReofferPart[],
+	/**  The person signed in may decide. */
+	maySettle: boolean,
+	/**  Who was signed in on the computer that offered it. */
+	by: string,
+	deviceName: string | null,
+	at: Instant | null,
+};
+
 export type ReplicaKind = "office" | "clinical";
 
 /**  One file of this computer; a clinical file shows its count and age to everyone, never content. */
@@ -1569,6 +1644,12 @@ export type SettleConflict = {
 	choice: ConflictChoice,
 };
 
+export type SettleReoffer = {
+	id: string,
+	/**  The row comes back; otherwise it stays a record of what was lost. */
+	accept: boolean,
+};
+
 /**  A free time of the same length. */
 export type Slot = {
 	date: string,
@@ -1659,6 +1740,8 @@ export type SyncOverview_Deserialize = {
 	/**  Open ones that this login may see. */
 	conflicts: number,
 	clashes: number,
+	/**  What a restored service lost and this login may bring back. */
+	reoffers: number,
 };
 
 /**  Answer of the sharing commands and payload of the event `sync`. */
@@ -1676,6 +1759,8 @@ export type SyncOverview_Serialize = {
 	/**  Open ones that this login may see. */
 	conflicts: number,
 	clashes: number,
+	/**  What a restored service lost and this login may bring back. */
+	reoffers: number,
 };
 
 export type SyncState = 

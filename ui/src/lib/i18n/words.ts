@@ -3,6 +3,7 @@ import type {
   AppointmentStatus,
   AttentionKind,
   CareStatus,
+  EntityType,
   Modality,
   NoteState,
   NoteTemplate,
@@ -121,6 +122,27 @@ export const attentionWords: Words<AttentionKind> = {
   unsigned_note: m.attention_unsigned_note,
   missing_note: m.attention_missing_note,
   needs_therapist: m.attention_needs_therapist,
+  offered_back: m.attention_offered_back,
+};
+
+/** What a record is, in one word. */
+export const entityWords: Words<EntityType> = {
+  practice: m.settings_practice,
+  location: m.location_name,
+  staff_member: m.entity_staff,
+  device: m.entity_computer,
+  client: m.client,
+  client_chart: m.entity_chart,
+  related_person: m.entity_related,
+  care_relationship: m.entity_care,
+  appointment: m.appointment,
+  session: m.entity_session,
+  session_note: m.note,
+  addendum: m.addendum,
+  prescription: m.rx,
+  conflict: m.entity_review,
+  clash: m.clash_here,
+  other: m.entity_other,
 };
 
 const sectionWords: Record<string, () => string> = {
