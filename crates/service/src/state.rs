@@ -7,6 +7,7 @@ use caseload_domain::{DeviceId, PracticeId};
 use caseload_protocol::messages::Limits;
 use tokio::sync::{Mutex, Semaphore, watch};
 
+use crate::auth::holders::Holders;
 use crate::auth::nonces::Nonces;
 use crate::auth::setup_code::SetupCode;
 use crate::clock::Clock;
@@ -37,6 +38,7 @@ pub(crate) struct App {
     /// Held while a practice is claimed, so that of two callers with the code one finds it claimed.
     pub(crate) claiming: Mutex<()>,
     pub(crate) nonces: Nonces,
+    pub(crate) holders: Holders,
     pub(crate) sync_rate: Buckets<(DeviceId, String)>,
     pub(crate) auth_rate: Buckets<IpAddr>,
     pub(crate) wrong_setup_codes: Failures<IpAddr>,
@@ -64,6 +66,7 @@ impl App {
             setup_code,
             claiming: Mutex::new(()),
             nonces: Nonces::default(),
+            holders: Holders::default(),
             sync_rate: Buckets::per_minute(limits.syncs_per_minute),
             auth_rate: Buckets::per_minute(AUTH_PER_MINUTE),
             wrong_setup_codes: Failures::at_most(WRONG_CODES, CODE_WINDOW_MS),

@@ -54,16 +54,24 @@ impl FromRequestParts<Shared> for Caller {
 impl Caller {
     async fn of_token(app: &App, token: &str) -> Result<Self, ApiError> {
         let practice = tokens::practice(token).ok_or(WireErrorCode::AuthExpired)?;
-        let session = app
-            .storage
-            .session_by_access(practice, &tokens::hash(token), app.now_ms())
-            .await?;
-        let session = session.ok_or(WireErrorCode::AuthExpired)?;
-        let account = app
-            .storage
-            .account(practice, session.user)
-            .await?
-            .ok_or(WireErrorCode::AuthExpired)?;
+        let access = tokens::hash(token);
+        let session = app.storage.session_by_access(practice, &access, app.now_ms());
+        let (session, account) = match app.holders.get(practice, access) {
+            // Whose a token is never changes, so both questions can be asked at once; whether it still opens anything is asked every time.
+            Some(user) => {
+                let (session, account) = tokio::join!(session, app.storage.account(practice, user));
+                (session?.filter(|session| session.user == user), account?)
+            }
+            None => match session.await? {
+                Some(session) => {
+                    app.holders.put(practice, access, session.user);
+                    let account = app.storage.account(practice, session.user).await?;
+                    (Some(session), account)
+                }
+                None => (None, None),
+            },
+        };
+        let (session, account) = session.zip(account).ok_or(WireErrorCode::AuthExpired)?;
         Ok(Self {
             practice,
             user: session.user,

@@ -5,6 +5,7 @@
 mod caller;
 mod claim;
 mod enrolments;
+pub(crate) mod holders;
 pub(crate) mod nonces;
 mod replicas;
 mod sessions;

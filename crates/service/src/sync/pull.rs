@@ -27,16 +27,38 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
     // Read before the scan, so that what it names is contained in the scan.
     let (replica, head) = tokio::join!(caller.replica(app, request.replica), app.storage.head(caller.practice));
     let (replica, head) = (replica?, head?.ok_or(WireErrorCode::NotFound)?);
-    let (after, head) = match &request.cursor {
-        None => (0, head),
-        Some(cursor) => (cursor.seq, accepted(app, caller.practice, cursor, head).await?),
+    let (after, head, entitlement) = match &request.cursor {
+        None => {
+            let entitlement = Entitlement::at(app, caller, &replica, &head).await?;
+            (0, head, entitlement)
+        }
+        Some(cursor) => {
+            let (accepted, entitlement) = tokio::join!(
+                accepted(app, caller.practice, cursor, head.clone()),
+                Entitlement::at(app, caller, &replica, &head)
+            );
+            let accepted = accepted?;
+            let entitlement = if accepted == head {
+                entitlement?
+            } else {
+                Entitlement::at(app, caller, &replica, &accepted).await?
+            };
+            (cursor.seq, accepted, entitlement)
+        }
     };
-    let entitlement = Entitlement::at(app, caller, &replica, &head).await?;
     let Comparison { keeps, enter, leave } = entitlement.compare(&request.have);
     let page = if (keeps.is_empty() && !enter.is_empty()) || after == head.seq {
         nothing_yet(after, head)
     } else {
-        read_on(app, caller.practice, after, &keeps, page_limit(app, request.max_rows)).await?
+        read_on(
+            app,
+            caller.practice,
+            after,
+            head,
+            &keeps,
+            page_limit(app, request.max_rows),
+        )
+        .await?
     };
     let examined = page.examined;
     #[cfg(feature = "test-faults")]
@@ -69,10 +91,11 @@ async fn read_on(
     app: &App,
     practice: PracticeId,
     after: i64,
+    head: PracticeHead,
     scopes: &[Scope],
     limit: PageLimit,
 ) -> Result<FeedPage, ApiError> {
-    let mut page = app.storage.read_since(practice, after, scopes, limit).await?;
+    let mut page = app.storage.read_between(practice, after, head, scopes, limit).await?;
     for _ in 1..MOST_EMPTY {
         if !page.rows.is_empty() || !page.more {
             break;

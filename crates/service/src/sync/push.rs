@@ -24,16 +24,16 @@ pub(super) async fn push(app: &App, caller: &Caller, request: PushRequest) -> Re
     if !request.groups.iter().all(is_well_formed) {
         return Err(WireErrorCode::Malformed.into());
     }
-    let (replica, fits) = tokio::join!(
+    let (replica, fits, verifier) = tokio::join!(
         caller.replica(app, request.replica),
-        fits(app, caller, request.known.as_ref())
+        fits(app, caller, request.known.as_ref()),
+        Verifier::for_groups(app, caller.practice, &request.groups)
     );
     let replica = replica?;
     if !fits? {
         return Err(WireErrorCode::HistoryDiverged.into());
     }
-    let verifier = Verifier::for_groups(app, caller.practice, &request.groups).await?;
-    let groups = verifier.verify(request.groups).await?;
+    let groups = verifier?.verify(request.groups).await?;
     let batch = PushBatch {
         replica: replica.replica,
         epoch: request.epoch,

@@ -1,6 +1,6 @@
 //! Who stands behind a group: the actor's registered key must have signed it, and certificates in it must hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use caseload_domain::{PracticeId, UserId};
 use caseload_protocol::facts::{Actor, VerifiedGroup};
@@ -8,6 +8,7 @@ use caseload_protocol::messages::{Group, Op, OpKind, WireErrorCode};
 use caseload_protocol::reoffer;
 use caseload_vault::certificates::{AdminCertificate, Chain, Signed, verify_chain};
 use caseload_vault::{PublicKey, Signature};
+use futures_util::future::try_join_all;
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
@@ -25,25 +26,17 @@ pub(super) struct Verifier {
 impl Verifier {
     /// Reads the practice's root and the accounts of the actors of `groups`.
     pub(super) async fn for_groups(app: &App, practice: PracticeId, groups: &[Group]) -> Result<Self, ApiError> {
-        let root = app
-            .storage
-            .practice(practice)
-            .await?
-            .ok_or(WireErrorCode::NotFound)?
-            .root_key;
-        let mut accounts = HashMap::new();
-        for group in groups {
-            if accounts.contains_key(&group.actor) {
-                continue;
-            }
-            if let Some(account) = app.storage.account(practice, group.actor).await? {
-                accounts.insert(group.actor, account);
-            }
-        }
+        let actors: BTreeSet<UserId> = groups.iter().map(|group| group.actor).collect();
+        let accounts = actors.into_iter().map(|actor| app.storage.account(practice, actor));
+        let (root, accounts) = tokio::join!(app.storage.practice(practice), try_join_all(accounts));
         Ok(Self {
             practice,
-            root,
-            accounts,
+            root: root?.ok_or(WireErrorCode::NotFound)?.root_key,
+            accounts: accounts?
+                .into_iter()
+                .flatten()
+                .map(|account| (account.user, account))
+                .collect(),
         })
     }
 

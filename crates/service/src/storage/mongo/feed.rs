@@ -72,6 +72,19 @@ pub(super) async fn since(
     if head.seq < after_seq {
         return Err(StorageError::Unavailable(None));
     }
+    between(reading, key, practice, after_seq, head, scopes, limit).await
+}
+
+/// As [`since`], up to a `head` that this process has read before.
+pub(super) async fn between(
+    reading: &mut Reading<'_>,
+    key: &PracticeKey,
+    practice: PracticeId,
+    after_seq: i64,
+    head: PracticeHead,
+    scopes: &[Scope],
+    limit: PageLimit,
+) -> Result<FeedPage, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "seq": { "$gt": after_seq, "$lte": head.seq } };
     let wanted = i64::from(limit.rows.max(1));
     let visible: HashSet<String> = scopes.iter().map(Scope::to_string).collect();
@@ -129,29 +142,41 @@ fn size(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
+/// A position is nearly always one at which an operation ended; then that operation alone tells, and the head is not asked for.
 pub(super) async fn chain_at(
     reading: &mut Reading<'_>,
     practice: PracticeId,
     seq: i64,
 ) -> Result<Option<Leaf>, StorageError> {
-    let Some(head) = head(reading, practice)
-        .await?
-        .filter(|head| (0..=head.seq).contains(&seq))
-    else {
-        return Ok(None);
-    };
-    if seq == head.seq {
-        return Ok(Some(head.chain));
+    match last_link(reading, practice, seq).await? {
+        Some((last_seq, chain)) if last_seq == seq => return Ok(Some(chain)),
+        _ => {}
     }
+    let head = head(reading, practice).await?;
+    if head.is_none_or(|head| !(0..=head.seq).contains(&seq)) {
+        return Ok(None);
+    }
+    // Asked again, because the head is of a newer state than the first answer.
+    let last = last_link(reading, practice, seq).await?;
+    Ok(Some(last.map_or([0; 32], |(_, chain)| chain)))
+}
+
+/// Where the last operation ended that ended at or before `seq`, and the chain after it.
+async fn last_link(
+    reading: &mut Reading<'_>,
+    practice: PracticeId,
+    seq: i64,
+) -> Result<Option<(i64, Leaf)>, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "last_seq": { "$exists": true, "$lte": seq } };
     let ops = reading.database.collection::<Document>(schema::OPS);
     let last = ops
         .find_one(filter)
         .sort(doc! { "last_seq": -1 })
-        .projection(doc! { "_id": 0, "chain": 1 })
+        .projection(doc! { "_id": 0, "last_seq": 1, "chain": 1 })
         .session(&mut reading.session)
         .await?;
-    last.map_or(Ok(Some([0; 32])), |last| last.fixed("chain").map(Some))
+    last.map(|last| Ok((last.integer("last_seq")?, last.fixed("chain")?)))
+        .transpose()
 }
 
 pub(super) async fn snapshot(
