@@ -33,6 +33,7 @@ use crate::identity::FileKind;
 use crate::read::ReadTx;
 use crate::rows::Entity;
 use crate::store::Store;
+use crate::turns::Who;
 use crate::write::{WriteError, WriteTx};
 
 /// A file that was sealed and belongs to no document yet. Dropping it leaves its ciphertext to the sweep.
@@ -174,7 +175,7 @@ impl Store {
     /// # Errors
     /// [`FileError::Unknown`], [`FileError::Storage`].
     pub fn want_file(&self, document: &EntityKey, at: Millis) -> Result<(), FileError> {
-        self.transact(|connection| {
+        self.transact_for(Who::Person, |connection| {
             let entity = ReadTx::new(connection, self.kind())
                 .get(document)?
                 .ok_or(FileError::Unknown)?;

@@ -13,6 +13,7 @@ use crate::audit::Action;
 use crate::error::StorageError;
 use crate::read::ReadTx;
 use crate::store::Store;
+use crate::turns::Who;
 use crate::write::{Author, WriteError, WriteTx};
 
 /// Units of one entity in the other file that are to be replaced.
@@ -117,7 +118,7 @@ impl ReadTx<'_> {
 impl Store {
     /// Forgets an intent that the other file has done.
     fn clear_intent(&self, intent: &Intent) -> Result<(), StorageError> {
-        self.transact(|connection| {
+        self.transact_for(Who::Person, |connection| {
             connection
                 .prepare_cached("DELETE FROM intent WHERE id = ?1")?
                 .execute([intent.id.uuid().as_bytes()])?;

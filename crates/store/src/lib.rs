@@ -44,7 +44,9 @@ mod rows;
 mod rules;
 pub mod snapshots;
 pub mod state;
+mod steps;
 mod store;
+mod turns;
 pub mod write;
 
 pub use audit::{Action, AuditReport};

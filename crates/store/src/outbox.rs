@@ -21,6 +21,7 @@ use crate::read::ReadTx;
 use crate::refused::{RefusedWhy, refuse};
 use crate::rows;
 use crate::state::{self, Divergence, Name};
+use crate::steps::AT_ONCE;
 use crate::store::Store;
 
 /// How much waits to be shared. Shown to everyone, because it reveals no content.
@@ -189,28 +190,42 @@ pub(crate) fn replace_unsent(
     Ok(())
 }
 
-/// Groups of which a pull up to a sequence number contains everything. A group goes as a whole: with one operation less its signature would
-/// not verify, should it ever be sent again.
+/// Groups of which a pull up to a sequence number contains everything, the oldest first, so that what is left of them is never shown over
+/// something newer. A group goes as a whole: with one operation less its signature would not verify, should it ever be sent again.
 const CONTAINED: &str =
-    "SELECT grp FROM (SELECT DISTINCT grp FROM outbox WHERE state = 'acked' AND ack_seq <= ?1) AS touched
-     WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.grp = touched.grp AND (state <> 'acked' OR ack_seq > ?1))";
+    "SELECT grp FROM (SELECT grp, min(place) AS first FROM outbox WHERE state = 'acked' AND ack_seq <= ?1 GROUP BY grp) AS touched
+     WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.grp = touched.grp AND (state <> 'acked' OR ack_seq > ?1))
+     ORDER BY first LIMIT ?2";
 
-/// Forgets the acknowledged operations that a pull up to `seq` contains; gives the entities that they were about.
-pub(crate) fn release_up_to(connection: &Connection, seq: i64) -> Result<BTreeSet<EntityKey>, StorageError> {
-    let groups: Vec<[u8; 16]> = connection
-        .prepare_cached(CONTAINED)?
-        .query_map([seq], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+/// The oldest acknowledged groups that a pull up to `seq` contains, no more than `most`.
+pub(crate) fn contained(connection: &Connection, seq: i64, most: usize) -> Result<Vec<GroupId>, StorageError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(CONTAINED)?;
+    let mut rows = statement.query([seq, most])?;
+    let mut groups = Vec::new();
+    while let Some(row) = rows.next()? {
+        groups.push(group_id(row, 0)?);
+    }
+    Ok(groups)
+}
+
+/// Forgets groups; gives the entities that they were about.
+pub(crate) fn release(connection: &Connection, groups: Vec<GroupId>) -> Result<BTreeSet<EntityKey>, StorageError> {
     let mut released = BTreeSet::new();
     for grp in groups {
         let mut statement = connection.prepare_cached("SELECT type, id FROM outbox WHERE grp = ?1")?;
-        let mut rows = statement.query([grp])?;
+        let mut rows = statement.query([grp.uuid().as_bytes()])?;
         while let Some(row) = rows.next()? {
             released.insert(rows::key(row, 0)?);
         }
-        delete_group(connection, GroupId::new(Uuid::from_bytes(grp)))?;
+        delete_group(connection, grp)?;
     }
     Ok(released)
+}
+
+/// Forgets the acknowledged operations that a pull up to `seq` contains; gives the entities that they were about.
+pub(crate) fn release_up_to(connection: &Connection, seq: i64) -> Result<BTreeSet<EntityKey>, StorageError> {
+    release(connection, contained(connection, seq, usize::MAX)?)
 }
 
 /// Acknowledged operations that no pull has brought back are sent again: the service may have lost them.
@@ -439,6 +454,20 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub fn next_groups_behind(&self, place: i64, max_ops: usize, max_bytes: usize) -> Result<NextGroups, StorageError> {
+        let (chosen, last_place) = self.send_behind(place, max_ops, max_bytes)?;
+        // Read beside the writer: what is sent never changes.
+        let groups = self.read(|reads| {
+            let loaded = chosen.into_iter().map(|grp| load_group(reads.connection(), grp));
+            loaded
+                .filter_map(Result::transpose)
+                .map(|stored| Ok::<_, StorageError>(stored?.group))
+                .collect::<Result<_, _>>()
+        })?;
+        Ok(NextGroups { groups, last_place })
+    }
+
+    /// Marks the next groups as sent; gives them and the last of their places.
+    fn send_behind(&self, place: i64, max_ops: usize, max_bytes: usize) -> Result<(Vec<GroupId>, i64), StorageError> {
         self.transact(|connection| {
             let mut waiting = connection.prepare_cached(
                 "SELECT grp, size + 100 FROM outbox WHERE state IN ('new', 'sent') AND place > ?1 ORDER BY place",
@@ -462,20 +491,15 @@ impl Store {
                     break;
                 }
             }
-            let mut next = NextGroups {
-                groups: Vec::with_capacity(chosen.len()),
-                last_place: place,
-            };
+            let mut last_place = place;
             let mut mark =
                 connection.prepare_cached("UPDATE outbox SET state = 'sent' WHERE grp = ?1 AND state = 'new'")?;
             let mut last = connection.prepare_cached("SELECT max(place) FROM outbox WHERE grp = ?1")?;
-            for grp in chosen {
-                next.groups
-                    .extend(load_group(connection, grp)?.map(|stored| stored.group));
+            for grp in &chosen {
                 mark.execute([grp.uuid().as_bytes()])?;
-                next.last_place = last.query_row([grp.uuid().as_bytes()], |row| row.get(0))?;
+                last_place = last.query_row([grp.uuid().as_bytes()], |row| row.get(0))?;
             }
-            Ok(next)
+            Ok((chosen, last_place))
         })
     }
 
@@ -484,65 +508,24 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub fn acknowledge(&self, results: &[OpResult], epoch: &str, at: Millis) -> Result<Acknowledged, StorageError> {
-        self.transact(|connection| {
-            let mut answer = Acknowledged::default();
-            // An acknowledged operation is still shown as it was made; only refused and released ones change what is seen.
-            let (mut taken, mut touched) = (BTreeSet::new(), BTreeSet::new());
-            let mut refused: Vec<(GroupId, Vec<&OpResult>)> = Vec::new();
-            let mut last = state::get::<LastOp>(connection, Name::LastOp)?;
-            for result in results {
-                let Some((grp, key)) = find(connection, result.op_id)? else {
-                    continue;
-                };
-                if last.as_ref().is_none_or(|last: &LastOp| last.number < result.number) {
-                    last = Some(LastOp {
-                        number: result.number,
-                        op_id: result.op_id,
-                    });
-                }
-                if is_taken(result) {
-                    connection
-                        .prepare_cached("UPDATE outbox SET state = 'acked', ack_seq = ?2 WHERE op_id = ?1")?
-                        .execute(params![result.op_id.uuid().as_bytes(), result.seq])?;
-                    if reoffer::is_record(&key) {
-                        touched.extend(lost::taken_in(connection, &key, result.rev)?);
-                    }
-                    taken.insert(key);
-                } else {
-                    match refused.iter_mut().find(|(group, _)| *group == grp) {
-                        Some((_, results)) => results.push(result),
-                        None => refused.push((grp, vec![result])),
-                    }
-                }
+        let mut all = Acknowledged::default();
+        let mut rest = results;
+        loop {
+            let (count, part) = self.transact(|connection| {
+                let count = whole_groups(connection, rest)?;
+                let (step, _) = rest.split_at(count);
+                Ok::<_, StorageError>((count, acknowledge(connection, self.kind(), step, epoch, at)?))
+            })?;
+            all.changed.extend(part.changed);
+            all.refused += part.refused;
+            all.held += part.held;
+            rest = &rest[count..];
+            if rest.is_empty() {
+                all.changed.sort();
+                all.changed.dedup();
+                return Ok(all);
             }
-            for (grp, results) in refused {
-                let ops = load_group(connection, grp)?.map_or(0, |stored| stored.group.ops.len());
-                if results.iter().any(|result| waits_for_newer_program(result)) {
-                    connection
-                        .prepare_cached("UPDATE outbox SET state = 'held' WHERE grp = ?1")?
-                        .execute([grp.uuid().as_bytes()])?;
-                    answer.held += ops;
-                } else {
-                    let own = results
-                        .iter()
-                        .find(|result| result.why != Some(Refusal::Group))
-                        .or(results.first());
-                    let why = RefusedWhy::Service(own.and_then(|result| result.why).unwrap_or(Refusal::Group));
-                    let fields = own.map_or(&[][..], |result| &result.fields);
-                    touched.extend(refuse(connection, grp, why, fields, at)?);
-                    answer.refused += ops;
-                }
-            }
-            if let Some(last) = last {
-                state::put(connection, Name::LastOp, &last)?;
-            }
-            state::put(connection, Name::Epoch, &epoch)?;
-            // Nothing is released here, whatever the position: it may be of a history that the service has lost. A pull tells.
-            show_again(connection, self.kind(), touched.iter().cloned())?;
-            taken.extend(touched);
-            answer.changed = taken.into_iter().collect();
-            Ok(answer)
-        })
+        }
     }
 
     /// Goes on as a new replica, because the service remembers this one differently (the file or the service was restored, or the file was
@@ -576,6 +559,89 @@ fn is_taken(result: &OpResult) -> bool {
 
 fn waits_for_newer_program(result: &OpResult) -> bool {
     result.st == Outcome::Upgrade || (result.st == Outcome::Duplicate && result.why == Some(Refusal::UnknownKind))
+}
+
+/// How many of `results` one transaction takes in: [`AT_ONCE`](crate::steps::AT_ONCE), and the rest of the last one's group.
+fn whole_groups(connection: &Connection, results: &[OpResult]) -> Result<usize, StorageError> {
+    let Some(last) = results.get(AT_ONCE - 1) else {
+        return Ok(results.len());
+    };
+    let group = find(connection, last.op_id)?.map(|(grp, _)| grp);
+    let mut count = AT_ONCE;
+    while let Some(next) = results.get(count)
+        && group.is_some()
+        && find(connection, next.op_id)?.map(|(grp, _)| grp) == group
+    {
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Takes some of the service's answers.
+fn acknowledge(
+    connection: &Connection,
+    file: FileKind,
+    results: &[OpResult],
+    epoch: &str,
+    at: Millis,
+) -> Result<Acknowledged, StorageError> {
+    let mut answer = Acknowledged::default();
+    // An acknowledged operation is still shown as it was made; only refused and released ones change what is seen.
+    let (mut taken, mut touched) = (BTreeSet::new(), BTreeSet::new());
+    let mut refused: Vec<(GroupId, Vec<&OpResult>)> = Vec::new();
+    let mut last = state::get::<LastOp>(connection, Name::LastOp)?;
+    for result in results {
+        let Some((grp, key)) = find(connection, result.op_id)? else {
+            continue;
+        };
+        if last.as_ref().is_none_or(|last: &LastOp| last.number < result.number) {
+            last = Some(LastOp {
+                number: result.number,
+                op_id: result.op_id,
+            });
+        }
+        if is_taken(result) {
+            connection
+                .prepare_cached("UPDATE outbox SET state = 'acked', ack_seq = ?2 WHERE op_id = ?1")?
+                .execute(params![result.op_id.uuid().as_bytes(), result.seq])?;
+            if reoffer::is_record(&key) {
+                touched.extend(lost::taken_in(connection, &key, result.rev)?);
+            }
+            taken.insert(key);
+        } else {
+            match refused.iter_mut().find(|(group, _)| *group == grp) {
+                Some((_, results)) => results.push(result),
+                None => refused.push((grp, vec![result])),
+            }
+        }
+    }
+    for (grp, results) in refused {
+        let ops = load_group(connection, grp)?.map_or(0, |stored| stored.group.ops.len());
+        if results.iter().any(|result| waits_for_newer_program(result)) {
+            connection
+                .prepare_cached("UPDATE outbox SET state = 'held' WHERE grp = ?1")?
+                .execute([grp.uuid().as_bytes()])?;
+            answer.held += ops;
+        } else {
+            let own = results
+                .iter()
+                .find(|result| result.why != Some(Refusal::Group))
+                .or(results.first());
+            let why = RefusedWhy::Service(own.and_then(|result| result.why).unwrap_or(Refusal::Group));
+            let fields = own.map_or(&[][..], |result| &result.fields);
+            touched.extend(refuse(connection, grp, why, fields, at)?);
+            answer.refused += ops;
+        }
+    }
+    if let Some(last) = last {
+        state::put(connection, Name::LastOp, &last)?;
+    }
+    state::put(connection, Name::Epoch, &epoch)?;
+    // Nothing is released here, whatever the position: it may be of a history that the service has lost. A pull tells.
+    show_again(connection, file, touched.iter().cloned())?;
+    taken.extend(touched);
+    answer.changed = taken.into_iter().collect();
+    Ok(answer)
 }
 
 fn find(connection: &Connection, op: OpId) -> Result<Option<(GroupId, EntityKey)>, StorageError> {

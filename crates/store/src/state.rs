@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StorageError;
 use crate::snapshots;
 use crate::store::Store;
+use crate::turns::Who;
 
 /// Where a replica stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +159,8 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub fn set_setting(&self, name: &str, value: Option<&str>) -> Result<(), StorageError> {
-        self.transact(|connection| set_text(connection, &setting_name(name), value))
+        self.transact_for(Who::Person, |connection| {
+            set_text(connection, &setting_name(name), value)
+        })
     }
 }

@@ -18,6 +18,7 @@ use crate::identity::{FileKind, Identity};
 use crate::open::checkpoint;
 use crate::read::ReadTx;
 use crate::state::{self, Name};
+use crate::turns::{Turns, Who};
 use crate::write::{Author, Committed, WriteError, WriteTx};
 
 /// Readers that are kept open while nobody reads.
@@ -40,7 +41,7 @@ pub struct Store {
     entropy: Entropy,
     // Before the writer, because fields end in this order and only the writer can write the log into the file when it is the last to go.
     readers: Mutex<Vec<Connection>>,
-    writer: Mutex<Connection>,
+    writer: Turns<Connection>,
     failed: AtomicBool,
 }
 
@@ -59,7 +60,7 @@ impl Store {
             key,
             meta,
             entropy,
-            writer: Mutex::new(writer),
+            writer: Turns::new(writer),
             readers: Mutex::new(Vec::new()),
             failed: AtomicBool::new(false),
         }
@@ -136,7 +137,9 @@ impl Store {
             group: None,
             touched: &touched,
         };
-        self.transact(|connection| audit::append_in_tx(connection, self.meta.database, &entry))
+        self.transact_for(Who::Person, |connection| {
+            audit::append_in_tx(connection, self.meta.database, &entry)
+        })
     }
 
     /// Reads one consistent state of the file, beside any writer.
@@ -172,7 +175,7 @@ impl Store {
     ) -> Result<Committed<T>, E> {
         let failed = |error: StorageError| E::from(WriteError::Storage(error));
         self.usable().map_err(failed)?;
-        let mut writer = lock(&self.writer);
+        let mut writer = self.writer.take(Who::Person);
         let transaction = writer
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| failed(self.note(error.into())))?;
@@ -201,13 +204,22 @@ impl Store {
         &self.entropy
     }
 
-    /// A transaction of the store's own.
+    /// A transaction of the store's own, for which nobody waits at the screen.
     pub(crate) fn transact<T, E: From<StorageError>>(
         &self,
         body: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.transact_for(Who::Sharing, body)
+    }
+
+    /// A transaction of the store's own.
+    pub(crate) fn transact_for<T, E: From<StorageError>>(
+        &self,
+        who: Who,
+        body: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.usable()?;
-        let mut writer = lock(&self.writer);
+        let mut writer = self.writer.take(who);
         let transaction = writer
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| self.note(error.into()))?;
@@ -232,7 +244,7 @@ impl Store {
     /// [`StorageError`].
     pub fn checkpoint(&self) -> Result<(), StorageError> {
         self.usable()?;
-        checkpoint(&lock(&self.writer)).map_err(|error| self.note(error))
+        checkpoint(&self.writer.take(Who::Sharing)).map_err(|error| self.note(error))
     }
 
     /// Closes the file after a checkpoint and gives its head.

@@ -474,9 +474,13 @@ impl Engine {
             if resuming && answer.more && same_scopes {
                 // The next page is on its way while this one is taken in. Should this one fail, the next is asked for again.
                 let following = request(Some(answer.cursor.clone()));
+                let from = state.cursor.clone();
                 let (rows, cursor) = (answer.rows, answer.cursor);
                 let (changed, next) = tokio::join!(
-                    self.blocking(move |store| store.apply_part(&rows, &cursor)),
+                    self.blocking(move |store| match from {
+                        Some(from) => store.take_in(&rows, &from, &cursor, true),
+                        None => store.apply_part(&rows, &cursor),
+                    }),
                     self.session.post("/v1/sync/pull", &following)
                 );
                 round.changed.extend(changed??);
@@ -505,7 +509,7 @@ impl Engine {
             }
             let Some(series) = self.blocking(|store| store.snapshots()).await?? else {
                 let (rows, cursor, more) = (answer.rows, answer.cursor, answer.more);
-                self.take_in(rows, cursor, more, round).await?;
+                self.take_in(rows, state.cursor, cursor, more, round).await?;
                 if !more {
                     return Ok(());
                 }
@@ -518,7 +522,8 @@ impl Engine {
                 let again = answer.cursor.seq > series.start.seq;
                 let position = if again { series.start } else { answer.cursor };
                 let cursor = position.having_read(series.newest).having_read(newest);
-                self.take_in(answer.rows, cursor, answer.more || again, round).await?;
+                self.take_in(answer.rows, None, cursor, answer.more || again, round)
+                    .await?;
             } else {
                 // A file that starts from snapshots goes on from the moment before their first page.
                 let cursor = series.start.having_read(series.newest);
@@ -529,20 +534,20 @@ impl Engine {
         }
     }
 
+    /// Takes in a page; one that continues the feed behind `from` in steps.
     async fn take_in(
         &self,
         rows: Vec<WireRow>,
+        from: Option<Cursor>,
         cursor: Cursor,
         more: bool,
         round: &mut Round,
     ) -> Result<(), SyncError> {
         let changed = self
-            .blocking(move |store| {
-                if more {
-                    store.apply_part(&rows, &cursor)
-                } else {
-                    store.apply_page(&rows, &cursor)
-                }
+            .blocking(move |store| match from {
+                Some(from) => store.take_in(&rows, &from, &cursor, more),
+                None if more => store.apply_part(&rows, &cursor),
+                None => store.apply_page(&rows, &cursor),
             })
             .await??;
         round.changed.extend(changed);

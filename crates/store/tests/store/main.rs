@@ -7,5 +7,6 @@ mod fixture;
 mod intents;
 mod search;
 mod sharing;
+mod steps;
 mod stored;
 mod writes;
