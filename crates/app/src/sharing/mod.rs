@@ -202,8 +202,11 @@ pub(crate) fn session(login: &Login, transport: SharedTransport) -> Arc<Session>
 pub(crate) async fn share(core: Arc<Core>, login: Arc<Login>) -> Result<i64, Fault> {
     let _one_at_a_time = login.link.round.lock().await;
     let connection = connection(&login).await?;
-    tell(&core, &login, SyncState::Sharing, None);
+    // Said beside the round, because counting what waits takes a while; waited for, so that what is said last is how it ended.
+    let (of_core, of_login) = (Arc::clone(&core), Arc::clone(&login));
+    let said = tokio::task::spawn_blocking(move || tell(&of_core, &of_login, SyncState::Sharing, None));
     let done = rounds(&core, &login, &connection).await;
+    said.await?;
     match &done {
         Ok(round) => finish(&core, &login, round)?,
         Err(fault) => {
