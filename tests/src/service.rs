@@ -22,6 +22,7 @@ pub struct Service {
     mongodb: Option<String>,
     demonstration: bool,
     config: PathBuf,
+    tombstone_days: Option<u32>,
     process: Option<Running>,
 }
 
@@ -38,6 +39,7 @@ impl Service {
             demonstration: false,
             // The key must not lie in the data folder, and a scenario leaves nothing in the person's own configuration.
             config: folder.with_extension("config"),
+            tombstone_days: None,
             process: None,
         })
     }
@@ -54,6 +56,11 @@ impl Service {
     pub fn with_the_key_of(mut self, other: &Self) -> Self {
         self.config.clone_from(&other.config);
         self
+    }
+
+    /// From its next start on it remembers void entries for so many days.
+    pub fn remember_void_entries(&mut self, days: u32) {
+        self.tombstone_days = Some(days);
     }
 
     /// Where it listens.
@@ -90,6 +97,9 @@ impl Service {
             .stderr(Stdio::from(log));
         if self.demonstration {
             command.arg("--demo");
+        }
+        if let Some(days) = self.tombstone_days {
+            command.args(["--tombstone-days", &days.to_string()]);
         }
         match &self.mongodb {
             Some(uri) => command.args(["--mongodb", uri]),

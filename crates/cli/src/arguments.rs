@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use caseload_service::tombstones::KEPT_DAYS;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Caseload: an offline-first practice manager for therapists and their front desk.
@@ -645,6 +646,9 @@ pub(crate) struct Service {
     /// The file of the master key; must not lie in the data folder.
     #[arg(long, value_name = "FILE")]
     pub(crate) master_key: Option<PathBuf>,
+    /// For how many days void entries are remembered. A computer that was away for longer compares everything that it holds.
+    #[arg(long, env = "CASELOAD_TOMBSTONE_DAYS", default_value_t = KEPT_DAYS, value_name = "DAYS")]
+    pub(crate) tombstone_days: u32,
 }
 
 #[derive(Args)]
@@ -782,6 +786,7 @@ mod tests {
         };
         let plain = service("service --data /tmp/x").unwrap();
         assert!(plain.listen.ip().is_loopback());
+        assert_eq!(plain.tombstone_days, 400);
         let named = service("service --data /tmp/x --listen 0.0.0.0:1 --name a --name b").unwrap();
         assert_eq!(named.name, ["a", "b"]);
         assert!(

@@ -18,6 +18,7 @@ pub(crate) async fn run(options: arguments::Service) -> anyhow::Result<()> {
     let mut config = ServiceConfig::new(options.data, options.listen, master_key);
     config.mongodb = options.mongodb;
     config.names = options.name;
+    config.tombstone_days = options.tombstone_days;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let service = Service::start(config).await.context("the service did not start")?;

@@ -25,7 +25,7 @@ pub struct PracticeHead {
     pub chain: Leaf,
     /// The highest client number given out.
     pub client_number: i64,
-    /// Tombstones below it are gone.
+    /// Tombstones at or below it are gone.
     pub gc_floor: i64,
 }
 

@@ -182,7 +182,7 @@ pub struct HelloResponse {
     pub epoch: String,
     /// The newest sequence number.
     pub head_seq: i64,
-    /// Tombstones below it are gone; a cursor below it must resync.
+    /// Tombstones at or below it are gone; a cursor below it must resync.
     pub gc_floor: i64,
     /// The last change of this replica that the service has.
     pub last_op: Option<LastOp>,
@@ -393,6 +393,11 @@ const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_none_gone(floor: &i64) -> bool {
+    *floor == 0
+}
+
 /// The answer to a pull.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullResponse {
@@ -412,7 +417,7 @@ pub struct PullResponse {
     /// Scopes that the reader lost: remove their rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leave: Vec<Scope>,
-    /// Tombstones below it are gone.
+    /// Tombstones at or below it are gone.
     pub gc_floor: i64,
 }
 
@@ -493,6 +498,9 @@ pub struct ManifestEntry {
 pub struct CheckResponse {
     /// The state that was summed.
     pub seq: i64,
+    /// Tombstones at or below it are gone.
+    #[serde(default, skip_serializing_if = "is_none_gone")]
+    pub gc_floor: i64,
     /// Sums of every non-empty bucket, when no bucket was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sums: Vec<BucketSum>,

@@ -265,6 +265,7 @@ golden_messages! {
     messages::CheckResponse: [
         r#"{"seq":9,"sums":[{"t":"client","bucket":3,"n":1,"s":"SUM"}],"manifest":[{"id":"ID","rev":2,"leaf":"SUM"}]}"#,
         r#"{"seq":9}"#,
+        r#"{"seq":9,"gc_floor":5}"#,
     ],
     messages::FetchRequest: [r#"{"practice":"ID","replica":"ID","keys":[{"t":"client","id":"ID"}]}"#],
     messages::FetchResponse: [r#"{"rows":[ROW]}"#],

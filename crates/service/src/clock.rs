@@ -1,6 +1,6 @@
 //! The service's clock, passed in so that tests turn it by hand.
 //!
-//! It decides when codes, challenges and tokens end and how many requests a device may make. No decision about data uses it.
+//! It decides when codes, challenges, tokens and tombstones end and how many requests a device may make. No decision about a change uses it.
 
 use std::fmt;
 use std::sync::Arc;

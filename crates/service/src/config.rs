@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::master_key::{MasterKeyError, MasterKeySource};
 use crate::storage::{OpenError, StorageError};
 use crate::tls::TlsError;
+use crate::tombstones::KEPT_DAYS;
 
 /// How a service is started.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct ServiceConfig {
     pub mongodb: Option<String>,
     /// Where the master key comes from.
     pub master_key: MasterKeySource,
+    /// For how many days void rows are remembered. A device that was away for longer compares everything it holds instead of reading on.
+    pub tombstone_days: u32,
     /// The clock.
     pub clock: Clock,
 }
@@ -41,6 +44,7 @@ impl ServiceConfig {
             names: Vec::new(),
             mongodb: None,
             master_key,
+            tombstone_days: KEPT_DAYS,
             clock: Clock::system(),
         }
     }

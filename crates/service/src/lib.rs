@@ -30,6 +30,7 @@ mod state;
 pub mod storage;
 mod sync;
 pub mod tls;
+pub mod tombstones;
 
 pub use clock::Clock;
 pub use config::{ServiceConfig, StartError, Transport};

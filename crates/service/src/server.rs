@@ -16,6 +16,7 @@ use caseload_vault::enrolment::TlsPin;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::auth::setup_code::SetupCode;
 use crate::clock::Clock;
@@ -28,6 +29,7 @@ use crate::storage::Storage;
 use crate::storage::mongo::MongoStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::tls::{self, Authority};
+use crate::tombstones;
 
 /// How long a client may take to send a request's header.
 const HEADER: Duration = Duration::from_secs(30);
@@ -69,6 +71,12 @@ impl Service {
         let pin = security.as_ref().map(|security| security.authority.pin());
         let serving = serve(listener, router, handle.clone(), security.as_ref()).map_err(StartError::Listen)?;
         let renewing = security.map(|security| tokio::spawn(security.renew(config.clock.clone(), stop.subscribe())));
+        let collecting = tokio::spawn(tombstones::collect_daily(
+            storage.clone(),
+            config.clock.clone(),
+            config.tombstone_days,
+            stop.subscribe(),
+        ));
         Ok(RunningService {
             address,
             pin,
@@ -77,6 +85,7 @@ impl Service {
             handle,
             serving,
             renewing,
+            collecting,
             storage,
             _lock: lock,
         })
@@ -92,6 +101,7 @@ pub struct RunningService {
     handle: Handle<SocketAddr>,
     serving: JoinHandle<io::Result<()>>,
     renewing: Option<JoinHandle<()>>,
+    collecting: JoinHandle<()>,
     storage: Arc<dyn Storage>,
     /// Held as long as this service uses the data folder.
     _lock: File,
@@ -135,6 +145,9 @@ impl RunningService {
             Ok(Err(error)) => tracing::error!(%error, "the listener failed"),
             Err(error) => tracing::error!(%error, "serving ended unexpectedly"),
         }
+        if timeout(DRAIN, &mut self.collecting).await.is_err() {
+            tracing::warn!("tombstones were being collected still");
+        }
         self.storage.close().await;
     }
 }
@@ -154,6 +167,7 @@ impl Drop for RunningService {
         self.stop.send_replace(true);
         self.handle.shutdown();
         self.serving.abort();
+        self.collecting.abort();
         if let Some(renewing) = &self.renewing {
             renewing.abort();
         }

@@ -183,6 +183,19 @@ impl Store {
         })
     }
 
+    /// Lets tombstones go as the service did: those that it last changed at or before `floor`. What waits here is kept.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn drop_tombstones(&self, floor: i64) -> Result<Vec<EntityKey>, StorageError> {
+        self.transact(|connection| {
+            let gone = tombstones_up_to(connection, floor)?;
+            self.remove_mirrored(connection, &gone)?;
+            state::put(connection, Name::GcFloor, &floor)?;
+            Ok(gone)
+        })
+    }
+
     fn move_to(
         &self,
         connection: &Connection,
@@ -291,6 +304,17 @@ pub(crate) fn keep_aside<'a>(
         }
     }
     Ok(())
+}
+
+fn tombstones_up_to(connection: &Connection, floor: i64) -> Result<Vec<EntityKey>, StorageError> {
+    let mut statement = connection
+        .prepare_cached("SELECT type, id FROM doc WHERE rev > 0 AND seq <= ?1 AND coalesce(base_deleted, deleted)")?;
+    let mut rows = statement.query([floor])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(rows::key(row, 0)?);
+    }
+    Ok(keys)
 }
 
 fn of_scope(connection: &Connection, scope: Scope) -> Result<Vec<EntityKey>, StorageError> {

@@ -31,6 +31,8 @@ pub struct SyncState {
     pub scopes: Vec<Scope>,
     /// A scope of which some pages of a snapshot have come.
     pub begun: Option<Scope>,
+    /// The service's word on how far its tombstones are gone, when it was last followed here.
+    pub gc_floor: i64,
     /// Whether the service's history was found to be another one, and how far bringing the two together has come.
     pub divergence: Option<Divergence>,
 }
@@ -59,6 +61,7 @@ pub(crate) enum Name {
     /// There while a pull has further pages to come.
     PullUnfinished,
     Divergence,
+    GcFloor,
     /// A series of snapshots on its way.
     Snapshots,
 }
@@ -76,6 +79,7 @@ impl Name {
             Self::SearchForm => "search_form",
             Self::PullUnfinished => "pull_unfinished",
             Self::Divergence => "divergence",
+            Self::GcFloor => "gc_floor",
             Self::Snapshots => "snapshots",
         }
     }
@@ -110,6 +114,7 @@ pub(crate) fn read(connection: &Connection) -> Result<SyncState, StorageError> {
         next_mut: require(connection, Name::NextMut)?,
         scopes: get(connection, Name::Scopes)?.unwrap_or_default(),
         begun: snapshots::begun(connection)?,
+        gc_floor: get(connection, Name::GcFloor)?.unwrap_or_default(),
         divergence: get(connection, Name::Divergence)?,
     })
 }

@@ -219,6 +219,10 @@ impl Engine {
         if state.cursor.is_some_and(|cursor| answer.seq < cursor.seq) {
             return Err(too_old_to_tell());
         }
+        if answer.gc_floor != state.gc_floor {
+            let floor = answer.gc_floor;
+            self.blocking(move |store| store.drop_tombstones(floor)).await??;
+        }
         let theirs = Sums::from_wire(&answer.sums).ok_or(TransportError::Unreadable)?;
         let sums_of = scopes.clone();
         let ours = self
@@ -453,11 +457,19 @@ impl Engine {
                 }
             };
             round.head_seq = answer.head_seq;
+            if answer.gc_floor != state.gc_floor {
+                let floor = answer.gc_floor;
+                round
+                    .changed
+                    .extend(self.blocking(move |store| store.drop_tombstones(floor)).await??);
+            }
             if has_lost_acknowledged(state.last_op.as_ref(), answer.acked.as_ref()) {
                 return Err(diverged());
             }
-            if !resuming && state.scopes.is_empty() && !answer.enter.is_empty() && answer.rows.is_empty() {
+            let is_new = !resuming && state.scopes.is_empty();
+            if is_new && answer.gc_floor == 0 && !answer.enter.is_empty() && answer.rows.is_empty() {
                 // A new file reads the feed from its beginning: one page for a thousand rows, where snapshots would be one for each client.
+                // Once tombstones are gone the beginning is too old a position.
                 let (scopes, beginning) = (answer.enter, answer.cursor);
                 self.blocking(move |store| store.hold_from_the_beginning(&scopes, &beginning))
                     .await??;

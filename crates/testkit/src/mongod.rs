@@ -163,6 +163,8 @@ impl Mongod {
         }
         // Lets tests have the server fail on purpose.
         command.args(["--setParameter", "enableTestCommands=1"]);
+        // What has had its time goes at once, so that nothing can rest on its being there for a little longer.
+        command.args(["--setParameter", "ttlMonitorSleepSecs=1"]);
         command
             .args(["--port", &self.port.to_string(), "--dbpath"])
             .arg(self.data());

@@ -15,6 +15,7 @@ pub mod mongo;
 mod records;
 mod sealing;
 pub mod sqlite;
+mod tombstones;
 
 use async_trait::async_trait;
 use caseload_domain::{ClientId, DeviceId, EntityKey, PracticeId, ReplicaId, Scope, UserId};
@@ -30,6 +31,7 @@ pub use records::{
     Account, Device, Enrolment, FeedPage, HistoryEntry, KeptEnrolment, LeafEntry, Leaves, NewPractice, NewReplica,
     PageLimit, Practice, PushAnswer, PushBatch, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
 };
+pub use tombstones::{Collected, Keeping};
 
 /// Everything that the service remembers. All practices of one storage are separate: each method works in the practice that it is given.
 ///
@@ -48,7 +50,7 @@ pub trait Storage: BlobStorage + Send + Sync + 'static {
     /// A practice.
     async fn practice(&self, practice: PracticeId) -> Result<Option<Practice>, StorageError>;
 
-    /// Every practice that is kept here, sorted. For work on the storage as a whole; no request of a device ever needs it.
+    /// Every practice that is kept here, sorted. For work on the storage as a whole, once a day; no request of a device ever needs it.
     async fn practices(&self) -> Result<Vec<PracticeId>, StorageError>;
 
     /// Gives a practice's history a new identity, because what is kept was restored from a copy, and ends every session: a copy may hold
@@ -178,6 +180,11 @@ pub trait Storage: BlobStorage + Send + Sync + 'static {
         after_seq: i64,
         limit: u32,
     ) -> Result<Vec<HistoryEntry>, StorageError>;
+
+    /// Lets void rows go that every device has passed that shared within the time that tombstones are kept, and raises
+    /// [`PracticeHead::gc_floor`] to where they went up to. What they said stays in the history; numbers and chain stay. It is asked about once a
+    /// day, and by as many nodes as there are.
+    async fn collect_tombstones(&self, practice: PracticeId, keeping: Keeping) -> Result<Collected, StorageError>;
 
     /// Follows the practice's newest sequence number: a wake-up, never data. It may lag about a second behind another node's writes.
     async fn watch(&self, practice: PracticeId) -> Result<watch::Receiver<i64>, StorageError>;

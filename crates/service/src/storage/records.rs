@@ -274,6 +274,8 @@ impl LeafEntry {
 pub struct Leaves {
     /// The state.
     pub seq: i64,
+    /// Tombstones at or below it are gone in that state.
+    pub gc_floor: i64,
     /// The leaves, ordered by type and id.
     pub entries: Vec<LeafEntry>,
 }

@@ -18,11 +18,13 @@ pub(super) async fn check(app: &App, caller: &Caller, request: &CheckRequest) ->
     Ok(match &request.bucket {
         None => CheckResponse {
             seq: leaves.seq,
+            gc_floor: leaves.gc_floor,
             sums: sums(&leaves.entries),
             manifest: Vec::new(),
         },
         Some(bucket) => CheckResponse {
             seq: leaves.seq,
+            gc_floor: leaves.gc_floor,
             sums: Vec::new(),
             manifest: manifest(&leaves.entries, bucket),
         },

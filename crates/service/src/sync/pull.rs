@@ -60,6 +60,10 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
         )
         .await?
     };
+    if request.cursor.is_some() && after < page.head.gc_floor {
+        // Tombstones went between the look at the position and the reading.
+        return Err(WireErrorCode::CursorTooOld.into());
+    }
     let examined = page.examined;
     #[cfg(feature = "test-faults")]
     let examined = if bugs::has(Bug::CursorAtHeadAfterPage) && !page.rows.is_empty() {

@@ -2,7 +2,7 @@
 
 use caseload_domain::{BlobId, PracticeId};
 use caseload_protocol::checksum::sha256;
-use caseload_service::storage::{BlobError, BlobPart, BlobState, UPLOAD_MS};
+use caseload_service::storage::{BlobError, BlobPart, BlobState, Keeping, UPLOAD_MS};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -19,7 +19,7 @@ on_both_storages!(
     a_blob_belongs_to_one_practice,
     what_is_not_committed_in_time_is_begun_anew_and_what_is_committed_stays,
     of_many_who_send_the_same_part_all_succeed_and_it_is_there_once,
-    documents_that_name_a_blob_are_found_void_or_not,
+    documents_that_name_a_blob_are_found_void_or_not_until_their_tombstones_go,
 );
 
 const NOW: i64 = 4_000_000_000_000;
@@ -271,7 +271,7 @@ async fn of_many_who_send_the_same_part_all_succeed_and_it_is_there_once(ground:
     assert_eq!(clinic.read(1, 0, 1_000).await, Some(all));
 }
 
-async fn documents_that_name_a_blob_are_found_void_or_not(ground: Ground) {
+async fn documents_that_name_a_blob_are_found_void_or_not_until_their_tombstones_go(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     let mut owner = clinic.sender(801, OWNER).await;
     let document = |number: u32, named: u32| {
@@ -300,4 +300,11 @@ async fn documents_that_name_a_blob_are_found_void_or_not(ground: Ground) {
     assert_eq!(found().await, [(key.clone(), false)]);
     clinic.push(&mut owner, vec![void("document", 11, 1)]).await;
     assert_eq!(found().await, [(key, true)]);
+    let at_once = Keeping {
+        now_ms: NOW,
+        keep_ms: 0,
+    };
+    let collected = clinic.storage.collect_tombstones(clinic.practice, at_once).await;
+    assert_eq!(collected.unwrap().rows, 1);
+    assert_eq!(found().await, []);
 }

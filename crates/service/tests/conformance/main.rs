@@ -44,3 +44,4 @@ mod recovery;
 mod sessions;
 mod sharding;
 mod stored;
+mod tombstones;

@@ -82,9 +82,14 @@ impl Clinic {
     }
 
     pub(crate) async fn start_in(folders: Folders) -> Self {
-        let service = Service::start(folders.config()).await.unwrap();
+        let service = Self::start_in_place(&folders).await;
         let http = Http::to(service.url());
         Self { folders, service, http }
+    }
+
+    /// A service on what lies in `folders`, without a client.
+    pub(crate) async fn start_in_place(folders: &Folders) -> RunningService {
+        Service::start(folders.config()).await.unwrap()
     }
 
     /// A service with a claimed practice, and its owner, signed in with both files registered.

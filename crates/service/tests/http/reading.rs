@@ -138,6 +138,52 @@ async fn a_page_names_the_state_that_was_read_and_a_history_without_that_state_r
     assert_eq!(refused.code(), WireErrorCode::HistoryDiverged);
 }
 
+/// Where the tombstones behind a position are gone, reading on would leave void rows in place.
+#[tokio::test]
+async fn a_position_below_the_tombstones_that_are_gone_is_refused_and_hello_asks_for_a_comparison() {
+    let (clinic, mut owner) = Clinic::with_owner().await;
+    let client = owner.member.create_client(&clinic, 1).await;
+    let old = owner
+        .member
+        .pull_all(&clinic.http, owner.member.office, &[Scope::Office])
+        .await
+        .cursor;
+    let me = &owner.member;
+    let mut void = create(EntityKey::new("client", client.entity()), json!({}));
+    void.kind = OpKind::Void;
+    void.base_rev = 1;
+    void.units.clear();
+    void.reason = Some("entered twice".to_owned());
+    let request = me.push(me.office, vec![me.group(me.office, 3, vec![void])]);
+    clinic.http.post_as(me, "/v1/sync/push", &request).await.ok();
+    let newest = me.pull_all(&clinic.http, me.office, &[Scope::Office]).await.cursor;
+
+    // A mark at this end, the collection a good year later.
+    let Clinic { folders, service, .. } = clinic;
+    service.shutdown().await;
+    Clinic::start_in_place(&folders).await.shutdown().await;
+    folders.advance(401 * 86_400_000);
+    Clinic::start_in_place(&folders).await.shutdown().await;
+    let clinic = Clinic::start_in(folders).await;
+    owner.member.sign_in(&clinic.http).await;
+    let me = &owner.member;
+    let mut request = me.pull(me.office, &[Scope::Office]);
+    request.cursor = Some(old.clone());
+    let refused = clinic.http.post_as(me, PULL, &request).await;
+    assert_eq!(refused.code(), WireErrorCode::CursorTooOld);
+    let mut greeting = me.hello(me.office);
+    greeting.cursor = Some(old);
+    let answer: HelloResponse = clinic.http.post_as(me, "/v1/sync/hello", &greeting).await.json();
+    assert_eq!((answer.action, answer.gc_floor), (HelloAction::Resync, newest.seq));
+    request.cursor = Some(newest);
+    let page: PullResponse = clinic.http.post_as(me, PULL, &request).await.json();
+    assert_eq!(
+        (page.rows.len(), page.gc_floor),
+        (0, 3),
+        "whoever has passed them reads on"
+    );
+}
+
 #[tokio::test]
 async fn a_cursor_of_another_history_is_refused() {
     let (clinic, owner) = Clinic::with_owner().await;

@@ -116,6 +116,17 @@ impl Clinic {
         self.service = Some(start(&self.folder.path().join("service"), port).await);
     }
 
+    /// Has the service forget every void row, as it does when they are old enough.
+    pub async fn let_tombstones_go(&mut self) {
+        self.stop_service().await;
+        let data = self.folder.path().join("service");
+        let mut forgetful = ServiceConfig::new(&data, ([127, 0, 0, 1], 0).into(), MasterKeySource::Demonstration);
+        forgetful.tombstone_days = 0;
+        // What a service begins at its start it finishes before it ends.
+        Service::start(forgetful).await.unwrap().shutdown().await;
+        self.start_service().await;
+    }
+
     /// A file of the owner, registered with the service.
     pub async fn file(&self, name: &str, kind: ReplicaKind) -> Desk {
         let path = self.folder.path().join(name);

@@ -10,6 +10,7 @@ use mongodb::{ClientSession, Collection, Database};
 use ring::digest::{Context, SHA256};
 
 use super::documents::{Members as _, bytes, id, to_row};
+use super::tombstones::{GONE_AT, still_there};
 use super::transaction::{Undone, Work};
 use super::{MongoStorage, bounded, schema};
 use crate::storage::blobs::{self, BlobError, BlobPart, BlobState, BlobStorage, Growth, UPLOAD_MS};
@@ -81,7 +82,8 @@ impl BlobStorage for MongoStorage {
         bounded(async {
             let key = self.key(practice).await?;
             let rows = self.reads().collection::<Document>(schema::ENTITIES);
-            let filter = doc! { "p": id(practice.uuid()), "slots": { "$exists": true, "$eq": blob_slot(blob) } };
+            let slot = doc! { "$exists": true, "$eq": blob_slot(blob) };
+            let filter = doc! { "p": id(practice.uuid()), "slots": slot, GONE_AT: still_there() };
             let mut found = rows.find(filter).await?;
             let mut documents = Vec::new();
             while found.advance().await? {

@@ -109,6 +109,7 @@ mod tests {
                 "replicas find insert update createIndex",
                 "entities find insert update createIndex",
                 "ops find insert createIndex",
+                "head_marks find insert createIndex",
                 "blobs find insert update createIndex",
                 "blob_chunks find insert update createIndex",
             ]

@@ -16,6 +16,7 @@ use super::failure::is_snapshot_gone;
 use super::push::by_keys;
 use super::reading::Reading;
 use super::schema;
+use super::tombstones::{GONE_AT, still_there};
 use super::transaction::DEADLINE;
 use crate::storage::content;
 use crate::storage::error::StorageError;
@@ -109,7 +110,8 @@ pub(super) async fn between(
         let seq = raw.get_i64("seq").map_err(|_| StorageError::Unreadable("seq"))?;
         let scope = raw.get_str("scope").map_err(|_| StorageError::Unreadable("scope"))?;
         (examined, count) = (seq, count + 1);
-        if visible.contains(scope) {
+        let went = seq <= head.gc_floor && raw.get_bool("del").is_ok_and(|void| void);
+        if visible.contains(scope) && !went {
             bytes += size(raw.as_bytes());
             page.push(to_row(key, raw)?);
         }
@@ -188,7 +190,7 @@ pub(super) async fn snapshot(
     limit: PageLimit,
 ) -> Result<SnapshotPage, StorageError> {
     let head = known_head(reading, practice).await?;
-    let mut filter = doc! { "p": id(practice.uuid()), "scope": scope.to_string() };
+    let mut filter = doc! { "p": id(practice.uuid()), "scope": scope.to_string(), GONE_AT: still_there() };
     if let Some(after) = after {
         let (kind, last) = (after.kind.as_str(), id(after.id.uuid()));
         filter.insert(
@@ -276,14 +278,18 @@ async fn leaves_at_one_state(
         .await?;
     let head = to_head(&found.ok_or(StorageError::UnknownPractice)?)?;
     let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
-    let filter = doc! { "p": id(practice.uuid()), "scope": { "$in": scopes } };
+    let filter = doc! { "p": id(practice.uuid()), "scope": { "$in": scopes }, GONE_AT: still_there() };
     let mut rows = entities(database).find(filter).session(&mut session).await?;
     let mut entries = Vec::new();
     while rows.advance(&mut session).await? {
         entries.push(LeafEntry::of(to_row(key, rows.current())?)?);
     }
     entries.sort_by(|one, other| one.key.cmp(&other.key));
-    Ok(Leaves { seq: head.seq, entries })
+    Ok(Leaves {
+        seq: head.seq,
+        gc_floor: head.gc_floor,
+        entries,
+    })
 }
 
 pub(super) async fn fetch(
@@ -295,8 +301,10 @@ pub(super) async fn fetch(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
+    let mut wanted = by_keys(practice, keys);
+    wanted.insert(GONE_AT, still_there());
     let mut found = entities(reading.database)
-        .find(by_keys(practice, keys))
+        .find(wanted)
         .session(&mut reading.session)
         .await?;
     let mut rows = std::collections::HashMap::new();

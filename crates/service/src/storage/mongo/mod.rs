@@ -15,6 +15,7 @@ mod reading;
 mod recovery;
 mod schema;
 mod sessions;
+mod tombstones;
 mod transaction;
 
 use std::collections::HashMap;
@@ -51,6 +52,7 @@ use super::records::{
     Practice, PushAnswer, PushBatch, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
 };
 use super::sealing::{Keyring, PracticeKey};
+use super::tombstones::{Collected, Keeping};
 
 /// How long a server is looked for.
 const SELECTION: Duration = Duration::from_secs(3);
@@ -536,6 +538,16 @@ impl Storage for MongoStorage {
         limit: u32,
     ) -> Result<Vec<HistoryEntry>, StorageError> {
         bounded(async { feed::history(&mut self.reading().await?, practice, after_seq, limit).await }).await
+    }
+
+    async fn collect_tombstones(&self, practice: PracticeId, keeping: Keeping) -> Result<Collected, StorageError> {
+        let database = &self.shared.plain;
+        let collect = tombstones::Collect {
+            database,
+            practice,
+            keeping,
+        };
+        self.transact(practice, &collect).await
     }
 
     async fn watch(&self, practice: PracticeId) -> Result<watch::Receiver<i64>, StorageError> {

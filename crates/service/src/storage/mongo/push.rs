@@ -1,6 +1,6 @@
 //! One push: the practice's record first, then the rounds of reads, the decision, and one bulk command per collection.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use mongodb::{ClientSession, Collection, Database};
 use super::accounts::{replica_filter, to_replica};
 use super::documents::{Members as _, id, of_op, of_row, to_head, to_row};
 use super::schema;
+use super::tombstones::GONE_AT;
 use super::transaction::{Undone, Work};
 use crate::storage::content::leaf_in;
 use crate::storage::error::{PushError, StorageError};
@@ -29,6 +30,13 @@ pub(super) struct Push<'a> {
     pub(super) practice: PracticeId,
     pub(super) batch: PushBatch,
     pub(super) limits: DecideLimits,
+}
+
+/// What a push is decided on.
+struct Found {
+    facts: Facts,
+    /// Rows that went with their tombstones and whose documents the server has not removed yet: for the decision they are not there.
+    gone: HashSet<EntityKey>,
 }
 
 /// A decision with its rows and operations as they will be stored.
@@ -45,14 +53,17 @@ impl Work for Push<'_> {
     type Refusal = PushError;
 
     async fn attempt(&self, session: &mut ClientSession) -> Result<PushAnswer, Undone<PushError>> {
-        let mut facts = self.begin(session).await?;
-        self.read(session, facts::first_round(&self.batch.groups), &mut facts)
+        let mut found = Found {
+            facts: self.begin(session).await?,
+            gone: HashSet::new(),
+        };
+        self.read(session, facts::first_round(&self.batch.groups), &mut found)
             .await?;
-        let second = facts::second_round(self.batch.replica, &self.batch.groups, &facts);
-        self.read(session, second, &mut facts).await?;
-        let third = facts::third_round(&self.batch.groups, &facts);
-        self.read(session, third, &mut facts).await?;
-        let prepared = self.decide(facts).await?;
+        let second = facts::second_round(self.batch.replica, &self.batch.groups, &found.facts);
+        self.read(session, second, &mut found).await?;
+        let third = facts::third_round(&self.batch.groups, &found.facts);
+        self.read(session, third, &mut found).await?;
+        let prepared = self.decide(found).await?;
         self.write(session, &prepared).await?;
         let Decision { head, results, .. } = prepared.decision;
         Ok(PushAnswer {
@@ -157,20 +168,20 @@ impl Push<'_> {
         &self,
         session: &mut ClientSession,
         reads: Reads,
-        facts: &mut Facts,
+        found: &mut Found,
     ) -> Result<(), Undone<PushError>> {
         if !reads.keys.is_empty() {
-            self.add_rows(session, by_keys(self.practice, &reads.keys), facts)
+            self.add_rows(session, by_keys(self.practice, &reads.keys), found)
                 .await?;
         }
         if !reads.slots.is_empty() {
             let slots: Vec<&String> = reads.slots.iter().collect();
             let filter = doc! { "p": id(self.practice.uuid()), "slots": { "$exists": true, "$in": slots } };
-            self.add_rows(session, filter, facts).await?;
+            self.add_rows(session, filter, found).await?;
         }
         for seq in reads.seqs {
             let leaf = self.leaf_at(session, seq).await?;
-            facts.leaves.extend(leaf.map(|leaf| (seq, leaf)));
+            found.facts.leaves.extend(leaf.map(|leaf| (seq, leaf)));
         }
         Ok(())
     }
@@ -194,23 +205,30 @@ impl Push<'_> {
         &self,
         session: &mut ClientSession,
         filter: Document,
-        facts: &mut Facts,
+        found: &mut Found,
     ) -> Result<(), Undone<PushError>> {
         let entities = self.database.collection::<RawDocumentBuf>(schema::ENTITIES);
-        let mut found = entities.find(filter).session(&mut *session).await?;
-        while found.advance(&mut *session).await? {
-            let row = to_row(&self.key, found.current()).map_err(storage)?;
-            facts.rows.insert(row.key.clone(), row);
+        let mut rows = entities.find(filter).session(&mut *session).await?;
+        while rows.advance(&mut *session).await? {
+            let current = rows.current();
+            let gone = current.get(GONE_AT).is_ok_and(|gone_at| gone_at.is_some());
+            let row = to_row(&self.key, current).map_err(storage)?;
+            if gone {
+                found.gone.insert(row.key);
+            } else {
+                found.facts.rows.insert(row.key.clone(), row);
+            }
         }
         Ok(())
     }
 
     /// Decides and seals, off the async threads: a full batch takes a while.
-    async fn decide(&self, facts: Facts) -> Result<Prepared, Undone<PushError>> {
+    async fn decide(&self, found: Found) -> Result<Prepared, Undone<PushError>> {
         let (key, practice, limits) = (self.key.clone(), self.practice, self.limits);
         let (replica, groups) = (self.batch.replica, Arc::clone(&self.batch.groups));
         let work = move || -> Result<Prepared, PushError> {
-            let known: std::collections::HashSet<EntityKey> = facts.rows.keys().cloned().collect();
+            let Found { facts, gone: mut known } = found;
+            known.extend(facts.rows.keys().cloned());
             let decision = decide_batch(facts, replica, &groups, limits)?;
             let (mut new, mut changed) = (Vec::new(), Vec::new());
             for row in &decision.rows {

@@ -10,8 +10,8 @@ use super::documents::{Members as _, id, to_head};
 use super::schema;
 use crate::storage::error::StorageError;
 
-/// The one question besides that for any practice at all which names no practice: it is asked by an operator, of every shard. The index
-/// answers it.
+/// The one question besides that for any practice at all which names no practice: it is asked once a day and by an operator, of every
+/// shard. The index answers it.
 pub(super) async fn practices(database: &Database) -> Result<Vec<PracticeId>, StorageError> {
     let mut found = database
         .collection::<Document>(schema::PRACTICES)

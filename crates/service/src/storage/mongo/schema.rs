@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
@@ -16,6 +16,7 @@ pub(super) const SESSIONS: &str = "sessions";
 pub(super) const REPLICAS: &str = "replicas";
 pub(super) const ENTITIES: &str = "entities";
 pub(super) const OPS: &str = "ops";
+pub(super) const HEAD_MARKS: &str = "head_marks";
 pub(super) const BLOBS: &str = "blobs";
 pub(super) const BLOB_CHUNKS: &str = "blob_chunks";
 
@@ -36,7 +37,7 @@ pub(super) struct Collection {
 }
 
 /// All of them. What is not listed here has neither indexes nor a place in the role, and the service's account is refused in it.
-pub(super) const COLLECTIONS: [Collection; 10] = [
+pub(super) const COLLECTIONS: [Collection; 11] = [
     changing(PRACTICES, || vec![unique(doc! { "p": 1 })]),
     changing(ACCOUNTS, || vec![unique(doc! { "p": 1, "user": 1 })]),
     changing(DEVICES, || vec![unique(doc! { "p": 1, "device": 1 })]),
@@ -63,6 +64,7 @@ pub(super) const COLLECTIONS: [Collection; 10] = [
             plain(doc! { "p": 1, "scope": 1, "t": 1, "id": 1 }),
             partial(doc! { "p": 1, "slots": 1 }, doc! { "slots": { "$exists": true } }),
             partial(doc! { "p": 1, "care": 1 }, doc! { "care": { "$exists": true } }),
+            expiring_partly(doc! { "gone_at": 1 }),
         ]
     }),
     append_only(OPS, || {
@@ -71,6 +73,9 @@ pub(super) const COLLECTIONS: [Collection; 10] = [
             unique_partial(doc! { "p": 1, "op_id": 1 }, doc! { "first": true }),
             unique_partial(doc! { "p": 1, "last_seq": 1 }, doc! { "last_seq": { "$exists": true } }),
         ]
+    }),
+    append_only(HEAD_MARKS, || {
+        vec![unique(doc! { "p": 1, "at": 1 }), expiring(doc! { "gone_at": 1 })]
     }),
     changing(BLOBS, || {
         vec![unique(doc! { "p": 1, "blob": 1 }), expiring(doc! { "gone_at": 1 })]
@@ -139,6 +144,18 @@ fn expiring(keys: Document) -> IndexModel {
         .keys(keys)
         .options(IndexOptions::builder().expire_after(Duration::ZERO).build())
         .build()
+}
+
+/// The same where most documents never go: it holds those that do, and nobody who looks for the others is led to it.
+fn expiring_partly(keys: Document) -> IndexModel {
+    let marked = keys
+        .keys()
+        .map(|key| (key.clone(), Bson::Document(doc! { "$exists": true })));
+    let options = IndexOptions::builder()
+        .expire_after(Duration::ZERO)
+        .partial_filter_expression(marked.collect::<Document>())
+        .build();
+    IndexModel::builder().keys(keys).options(options).build()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ const APPLICATION_ID: i32 = 0x4353_4c53;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../../../migrations/service/0001_create_service.sql"),
     include_str!("../../../../../migrations/service/0002_add_blobs.sql"),
+    include_str!("../../../../../migrations/service/0003_add_head_marks.sql"),
 ];
 
 /// The key of the file, derived from the master key.

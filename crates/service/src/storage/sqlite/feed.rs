@@ -156,7 +156,11 @@ pub(super) fn leaves(
         }
     }
     entries.sort_by(|one, other| one.key.cmp(&other.key));
-    Ok(Leaves { seq: head.seq, entries })
+    Ok(Leaves {
+        seq: head.seq,
+        gc_floor: head.gc_floor,
+        entries,
+    })
 }
 
 pub(super) fn care(

@@ -10,6 +10,7 @@ mod push;
 mod recovery;
 mod rows;
 mod sessions;
+mod tombstones;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ use super::records::{
     Practice, PushAnswer, PushBatch, Replica, Rotation, Session, SnapshotPage, TokenHash, Tokens,
 };
 use super::sealing::Keyring;
+use super::tombstones::{Collected, Keeping};
 use writer::Writer;
 
 pub(crate) use recovery::{check_pages, copy};
@@ -353,6 +355,12 @@ impl Storage for SqliteStorage {
         limit: u32,
     ) -> Result<Vec<HistoryEntry>, StorageError> {
         self.read(move |connection, _| feed::history(connection, practice, after_seq, limit))
+            .await
+    }
+
+    async fn collect_tombstones(&self, practice: PracticeId, keeping: Keeping) -> Result<Collected, StorageError> {
+        self.writer
+            .write(move |tx| tombstones::collect(tx, practice, keeping))
             .await
     }
 

@@ -1,0 +1,122 @@
+//! Void rows are not remembered for ever: whoever was away for longer compares, loses nothing that waits, and brings nothing back.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod clinic;
+
+use caseload_domain::EntityKey;
+use caseload_protocol::auth::ReplicaKind::Office;
+use clinic::{Clinic, Desk};
+use serde_json::json;
+
+/// Enough clients that one row more or less is a small part of all.
+fn add_clients(desk: &Desk) -> Vec<EntityKey> {
+    ["Minji", "Theo", "Ada", "Noor"]
+        .map(|name| desk.add_client(name))
+        .to_vec()
+}
+
+fn void(desk: &Desk, key: &EntityKey) {
+    desk.write(|tx| tx.void(key, "entered twice"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_that_was_away_for_too_long_drops_what_went_shares_what_waits_and_brings_nothing_back() {
+    let mut clinic = Clinic::open().await;
+    let (here, away) = (
+        clinic.file("here.db", Office).await,
+        clinic.file("away.db", Office).await,
+    );
+    let clients = add_clients(&here);
+    let (gone, changed) = (here.book(&clients[0], 0), here.book(&clients[0], 100));
+    here.round().await.unwrap();
+    away.round().await.unwrap();
+    for key in [&gone, &changed] {
+        void(&here, key);
+    }
+    here.round().await.unwrap();
+    clinic.let_tombstones_go().await;
+
+    away.set(&clients[1], "phone", json!({"raw": "made while away"}));
+    away.set(&changed, "status", json!({"state": "arrived"}));
+    let new = away.add_client("Mina");
+    assert!(away.is_equal_to_the_service().await);
+    assert_eq!(away.waiting(), 0);
+    for key in [&gone, &changed] {
+        assert_eq!(away.document(key), None, "nobody has it any more");
+    }
+    let refused = away.store.read(|read| read.refused()).unwrap();
+    assert_eq!(refused.len(), 1, "the change to what went is kept for its author");
+    assert_eq!(away.offer_lost(), 0, "what went is not offered back");
+
+    assert!(here.is_equal_to_the_service().await);
+    assert_eq!(here.document(&new), away.document(&new));
+    let phone = here.document(&clients[1]).unwrap();
+    assert_eq!(phone.text("phone", "raw"), Some("made while away"));
+    assert_eq!(here.document(&gone), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_ends_are_equal_although_tombstones_went_between_the_round_and_its_check() {
+    let mut clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let clients = add_clients(&desk);
+    let booking = desk.book(&clients[0], 0);
+    desk.round().await.unwrap();
+    void(&desk, &booking);
+    desk.round().await.unwrap();
+    assert!(desk.document(&booking).is_some(), "it is void and remembered");
+    clinic.let_tombstones_go().await;
+    let report = desk.engine.check().await.unwrap();
+    assert_eq!((report.differing, report.repaired), (vec![], 0));
+    assert_eq!(desk.document(&booking), None);
+    let changed = desk.round().await.unwrap().changed;
+    assert_eq!(changed, [], "that was all");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_computer_gets_everything_by_snapshots_once_tombstones_are_gone() {
+    let mut clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let clients = add_clients(&desk);
+    let booking = desk.book(&clients[0], 0);
+    desk.round().await.unwrap();
+    void(&desk, &booking);
+    desk.round().await.unwrap();
+    clinic.let_tombstones_go().await;
+    let fresh = clinic.file("fresh.db", Office).await;
+    assert!(fresh.is_equal_to_the_service().await);
+    assert!(fresh.flaky.requests_to("/v1/sync/snapshot") > 0);
+    for client in &clients {
+        assert_eq!(fresh.document(client), desk.document(client));
+    }
+    desk.set(&clients[0], "phone", json!({"raw": "1"}));
+    assert!(desk.is_equal_to_the_service().await && fresh.is_equal_to_the_service().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_put_back_to_before_its_tombstones_went_gives_them_to_everybody_again() {
+    let mut clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let clients = add_clients(&desk);
+    let booking = desk.book(&clients[0], 0);
+    desk.round().await.unwrap();
+    void(&desk, &booking);
+    desk.round().await.unwrap();
+    clinic.stop_service().await;
+    let (file, copy) = (
+        clinic.folder.path().join("service/service.db"),
+        clinic.folder.path().join("copy.db"),
+    );
+    std::fs::copy(&file, &copy).unwrap();
+    clinic.start_service().await;
+    clinic.let_tombstones_go().await;
+    desk.set(&clients[0], "phone", json!({"raw": "1"}));
+    assert!(desk.is_equal_to_the_service().await);
+    assert_eq!(desk.document(&booking), None);
+    clinic.stop_service().await;
+    std::fs::copy(&copy, &file).unwrap();
+    clinic.start_service().await;
+    assert!(desk.is_equal_to_the_service().await);
+    assert!(desk.document(&booking).is_some());
+    assert_eq!(desk.offer_lost(), 1, "the phone number alone was lost");
+}
