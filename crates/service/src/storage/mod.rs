@@ -136,19 +136,6 @@ pub trait Storage: BlobStorage + Send + Sync + 'static {
         limit: PageLimit,
     ) -> Result<FeedPage, StorageError>;
 
-    /// As [`Self::read_since`], up to the `head` that this node has just read and that is not before `after_seq`. The page may end at a newer
-    /// head, which it then names.
-    async fn read_between(
-        &self,
-        practice: PracticeId,
-        after_seq: i64,
-        _head: PracticeHead,
-        scopes: &[Scope],
-        limit: PageLimit,
-    ) -> Result<FeedPage, StorageError> {
-        self.read_since(practice, after_seq, scopes, limit).await
-    }
-
     /// The hash chain after the last operation that ended at or before `seq`; zeros at 0, `None` beyond the head.
     async fn chain_at(&self, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError>;
 

@@ -50,15 +50,7 @@ pub(super) async fn pull(app: &App, caller: &Caller, request: &PullRequest) -> R
     let page = if (keeps.is_empty() && !enter.is_empty()) || after == head.seq {
         nothing_yet(after, head)
     } else {
-        read_on(
-            app,
-            caller.practice,
-            after,
-            head,
-            &keeps,
-            page_limit(app, request.max_rows),
-        )
-        .await?
+        read_on(app, caller.practice, after, &keeps, page_limit(app, request.max_rows)).await?
     };
     if request.cursor.is_some() && after < page.head.gc_floor {
         // Tombstones went between the look at the position and the reading.
@@ -95,11 +87,10 @@ async fn read_on(
     app: &App,
     practice: PracticeId,
     after: i64,
-    head: PracticeHead,
     scopes: &[Scope],
     limit: PageLimit,
 ) -> Result<FeedPage, ApiError> {
-    let mut page = app.storage.read_between(practice, after, head, scopes, limit).await?;
+    let mut page = app.storage.read_since(practice, after, scopes, limit).await?;
     for _ in 1..MOST_EMPTY {
         if !page.rows.is_empty() || !page.more {
             break;

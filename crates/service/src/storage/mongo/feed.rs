@@ -73,19 +73,6 @@ pub(super) async fn since(
     if head.seq < after_seq {
         return Err(StorageError::Unavailable(None));
     }
-    between(reading, key, practice, after_seq, head, scopes, limit).await
-}
-
-/// As [`since`], up to a `head` that this process has read before.
-pub(super) async fn between(
-    reading: &mut Reading<'_>,
-    key: &PracticeKey,
-    practice: PracticeId,
-    after_seq: i64,
-    head: PracticeHead,
-    scopes: &[Scope],
-    limit: PageLimit,
-) -> Result<FeedPage, StorageError> {
     let filter = doc! { "p": id(practice.uuid()), "seq": { "$gt": after_seq, "$lte": head.seq } };
     let wanted = i64::from(limit.rows.max(1));
     let visible: HashSet<String> = scopes.iter().map(Scope::to_string).collect();

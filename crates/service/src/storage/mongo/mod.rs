@@ -465,30 +465,6 @@ impl Storage for MongoStorage {
         .await
     }
 
-    async fn read_between(
-        &self,
-        practice: PracticeId,
-        after_seq: i64,
-        head: PracticeHead,
-        scopes: &[Scope],
-        limit: PageLimit,
-    ) -> Result<FeedPage, StorageError> {
-        bounded(async {
-            let key = self.key(practice).await?;
-            feed::between(
-                &mut self.reading().await?,
-                &key,
-                practice,
-                after_seq,
-                head,
-                scopes,
-                limit,
-            )
-            .await
-        })
-        .await
-    }
-
     async fn chain_at(&self, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError> {
         bounded(async { feed::chain_at(&mut self.reading().await?, practice, seq).await }).await
     }
