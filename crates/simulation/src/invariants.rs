@@ -145,7 +145,7 @@ pub(crate) fn i4_no_honest_signature_is_refused(file: &FileAtRest<'_>) -> Checke
     Ok(())
 }
 
-/// Every value that was written is at the service, in a conflict, kept as refused, or replaced by somebody who had seen it.
+/// Every value that was written is at the service, in a void row that went, in a conflict, kept as refused, or replaced by somebody who had seen it.
 pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[FileAtRest<'_>]) -> Checked {
     let mut found: BTreeMap<Name, BTreeSet<Option<String>>> = BTreeMap::new();
     let mut add = |key: &EntityKey, name: String, value: Option<String>| {
@@ -161,6 +161,13 @@ pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[Fi
         }
         if let Some(lost) = reoffer::row_of(row.doc.units()).filter(|_| reoffer::is_record(&row.key)) {
             lost_values(&lost, &mut add);
+        }
+    }
+    for (key, said) in &model.went {
+        for (_, name) in model.writes.keys().filter(|name| name.0 == *key) {
+            for values in said {
+                add(key, name.clone(), values.get(name).cloned());
+            }
         }
     }
     for file in files {
@@ -271,7 +278,7 @@ pub(crate) fn i7_no_unintended_double_booking(rest: &Rest) -> Checked {
 
 /// Every booked appointment, and everything else that was created, exists at the service or is kept as refused.
 pub(crate) fn i8_whatever_was_created_exists(model: &Model, rest: &Rest, files: &[FileAtRest<'_>]) -> Checked {
-    let mut kept = BTreeSet::new();
+    let mut kept: BTreeSet<EntityKey> = model.went.keys().cloned().collect();
     for file in files {
         for group in refused(file)? {
             kept.extend(group.ops.into_iter().map(|op| op.key));

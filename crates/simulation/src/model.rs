@@ -49,6 +49,8 @@ pub(crate) struct Model {
     /// What was written last in each file.
     pub(crate) latest: BTreeMap<usize, Name>,
     pub(crate) rows: BTreeMap<EntityKey, Held>,
+    /// What void rows said that went with their tombstones.
+    pub(crate) went: BTreeMap<EntityKey, Vec<Values>>,
     pub(crate) head: i64,
     /// The hash chain after each number at which an operation was seen to end.
     pub(crate) chain: BTreeMap<i64, Leaf>,
@@ -111,6 +113,14 @@ impl Model {
                 self.latest.insert(file, (key.clone(), name.clone()));
                 self.remember((key.clone(), name.clone()), file, seen, value, true);
             }
+        }
+    }
+
+    /// Remembers what void rows said that are about to go.
+    pub(crate) fn went(&mut self, void: impl Iterator<Item = Row>) {
+        for row in void {
+            let said = values(&row.key, &row.doc);
+            self.went.entry(row.key).or_default().push(said);
         }
     }
 

@@ -24,6 +24,7 @@ pub const REQUIRED: &[&str] = &[
     "fault: unknown fields from a newer program",
     "fault: scope gained",
     "fault: scope lost",
+    "fault: void rows forgotten",
     "outcome: applied",
     "outcome: merged",
     "outcome: duplicate",
@@ -33,6 +34,7 @@ pub const REQUIRED: &[&str] = &[
     "outcome: refused before it was written",
     "outcome: registered anew",
     "outcome: resynced",
+    "outcome: compared because void rows were forgotten",
     "outcome: kept as refused",
 ];
 

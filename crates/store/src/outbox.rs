@@ -327,6 +327,24 @@ pub(crate) fn park(connection: &Connection, key: &EntityKey) -> Result<(), Stora
     Ok(())
 }
 
+/// Holds a new group back that touches an entity of which [`park`] holds back earlier changes: it was made on top of them, and must not arrive
+/// before them.
+pub(crate) fn park_behind(connection: &Connection, grp: GroupId) -> Result<(), StorageError> {
+    let has_earlier: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM outbox AS own JOIN lost USING (type, id) JOIN outbox AS earlier USING (type, id)
+             WHERE own.grp = ?1 AND earlier.state = 'held')",
+        )?
+        .query_row([grp.uuid().as_bytes()], |row| row.get(0))?;
+    if has_earlier {
+        connection
+            .prepare_cached("UPDATE outbox SET state = 'held' WHERE grp = ?1")?
+            .execute([grp.uuid().as_bytes()])?;
+        renumber_unsent(connection)?;
+    }
+    Ok(())
+}
+
 /// What [`park`] holds back.
 pub(crate) fn parked(connection: &Connection) -> Result<Vec<Op>, StorageError> {
     let mut statement = connection.prepare_cached(

@@ -38,7 +38,7 @@ enum Act {
         answered: u8,
     },
     Pull(u8),
-    Resync,
+    Snapshot,
     Reregister,
     Reopen,
 }
@@ -57,7 +57,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         6 => (1..6_u8, prop::bool::weighted(0.8), prop::bool::weighted(0.2), 0..4_u8)
             .prop_map(|(most, accept, lose_reply, answered)| Act::Send { most, accept, lose_reply, answered }),
         5 => (1..4_u8).prop_map(Act::Pull),
-        2 => Just(Act::Resync),
+        2 => Just(Act::Snapshot),
         1 => Just(Act::Reregister),
         1 => Just(Act::Reopen),
     ];
@@ -364,8 +364,7 @@ fn perform(act: Act, device: &mut Device, service: &mut Service, replicas: &mut 
             let (rows, cursor) = service.page(after, usize::from(most));
             device.store().apply_page(&rows, &cursor).unwrap();
         }
-        Act::Resync => {
-            device.store().begin_resync().unwrap();
+        Act::Snapshot => {
             let rows: Vec<WireRow> = service.rows.keys().map(|key| service.wire(key)).collect();
             let cursor = service.page(0, usize::MAX).1;
             let store = device.store();

@@ -93,23 +93,10 @@ impl Store {
         })
     }
 
-    /// Forgets the position, because the service's history is another one. What waits here is kept, and what was acknowledged but not
-    /// pulled is sent again. Snapshots of every scope have to follow.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub fn begin_resync(&self) -> Result<(), StorageError> {
-        self.transact(|connection| {
-            outbox::send_unpulled_again(connection)?;
-            files::share_again(connection)?;
-            snapshots::give_up(connection)?;
-            state::remove(connection, Name::Epoch)?;
-            state::remove(connection, Name::Cursor)
-        })
-    }
-
-    /// The same when the service's history is not the one that this file knows: it was restored from a copy. Until the comparison with
-    /// snapshots is done nothing is pushed, and no version held here is dropped: what the service lost is offered back.
+    /// Forgets the position, because nothing can be read on from it: the service's history is another one, restored from a copy, or the
+    /// position is older than its tombstones. What waits here is kept, and what was acknowledged but not pulled is sent again. Snapshots of
+    /// every scope have to follow; until they are compared nothing is pushed, and no version held here is dropped: what the service lost is
+    /// offered back. A position that is too old says nothing about the history, so both are one case.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -672,6 +672,7 @@ impl<'a> WriteTx<'a> {
         group.sig = sign(&group, self.meta, &self.author)?;
         outbox::append(connection, &group, self.sealed, self.action.at)?;
         state::put(connection, Name::NextMut, &group.next_mut())?;
+        outbox::park_behind(connection, group.grp)?;
         Ok(group.grp)
     }
 }

@@ -284,7 +284,6 @@ impl Engine {
     async fn hello(&self, now: Millis, round: &mut Round) -> Result<Option<Limits>, SyncError> {
         let state = self.blocking(|store| store.sync_state()).await??;
         let identity = self.session.identity();
-        let known = state.cursor.clone();
         let request = HelloRequest {
             proto: caseload_protocol::PROTOCOL_VERSION,
             app: self.app.clone(),
@@ -312,12 +311,7 @@ impl Engine {
                 Ok(None)
             }
             HelloAction::Resync => {
-                let too_old = |cursor: Cursor| cursor.epoch == answer.epoch && cursor.seq < answer.gc_floor;
-                if known.is_some_and(too_old) {
-                    self.blocking(|store| store.begin_resync()).await??;
-                } else {
-                    self.blocking(|store| store.begin_comparison()).await??;
-                }
+                self.blocking(|store| store.begin_comparison()).await??;
                 Ok(None)
             }
         }
@@ -327,10 +321,9 @@ impl Engine {
     async fn recover(&self, error: TransportError) -> Result<(), SyncError> {
         match error.code() {
             Some(WireErrorCode::MutationGap | WireErrorCode::DeviceForked) => self.reregister().await,
-            Some(WireErrorCode::EpochChanged | WireErrorCode::HistoryDiverged) => {
+            Some(WireErrorCode::EpochChanged | WireErrorCode::HistoryDiverged | WireErrorCode::CursorTooOld) => {
                 Ok(self.blocking(|store| store.begin_comparison()).await??)
             }
-            Some(WireErrorCode::CursorTooOld) => Ok(self.blocking(|store| store.begin_resync()).await??),
             Some(WireErrorCode::UpgradeRequired) => Err(SyncError::UpgradeRequired),
             Some(WireErrorCode::DeviceRevoked) => Err(SyncError::Revoked),
             _ => Err(error.into()),

@@ -39,6 +39,18 @@ async fn a_desk_that_was_away_for_too_long_drops_what_went_shares_what_waits_and
     away.set(&clients[1], "phone", json!({"raw": "made while away"}));
     away.set(&changed, "status", json!({"state": "arrived"}));
     let new = away.add_client("Mina");
+    away.round().await.unwrap();
+    assert_eq!(
+        away.waiting(),
+        1,
+        "the change to what went waits for what becomes of it"
+    );
+    assert_eq!(
+        away.offer_lost(),
+        2,
+        "to be sure: the service may have been put back meanwhile"
+    );
+    assert!(away.is_equal_to_the_service().await);
     assert!(away.is_equal_to_the_service().await);
     assert_eq!(away.waiting(), 0);
     for key in [&gone, &changed] {
@@ -46,7 +58,9 @@ async fn a_desk_that_was_away_for_too_long_drops_what_went_shares_what_waits_and
     }
     let refused = away.store.read(|read| read.refused()).unwrap();
     assert_eq!(refused.len(), 1, "the change to what went is kept for its author");
-    assert_eq!(away.offer_lost(), 0, "what went is not offered back");
+    let reviews = away.store.read(|read| read.open_reoffers()).unwrap();
+    assert!(reviews.is_empty(), "the service knows both versions: nothing was lost");
+    assert_eq!(away.offer_lost(), 0);
 
     assert!(here.is_equal_to_the_service().await);
     assert_eq!(here.document(&new), away.document(&new));

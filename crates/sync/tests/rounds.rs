@@ -340,7 +340,7 @@ async fn a_snapshot_that_was_cut_goes_on_with_the_next_page_and_misses_nothing_t
     desk.round().await.unwrap();
     assert!(other.is_equal_to_the_service().await);
 
-    other.store.begin_resync().unwrap();
+    other.store.begin_comparison().unwrap();
     let flaky = Arc::downgrade(&other.flaky);
     other.flaky.meanwhile(move |path, earlier| {
         if let (Some(flaky), SNAPSHOT, 0) = (flaky.upgrade(), path, earlier) {

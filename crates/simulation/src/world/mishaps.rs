@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use caseload_domain::time::Millis;
 use caseload_protocol::messages::WireErrorCode;
+use caseload_service::storage::Keeping;
 
 use super::{Backup, Ended, World};
 use crate::desk::Desk;
@@ -76,7 +77,7 @@ impl World<'_> {
     /// Something that happens to a whole computer or to the service.
     pub(super) async fn mishap(&mut self) -> Result<(), Ended> {
         let place = self.chance.below(self.machines.len());
-        match self.chance.weighted(&[18, 14, 16, 12, 10, 8, 8, 5, 6]) {
+        match self.chance.weighted(&[18, 14, 16, 12, 10, 8, 8, 5, 6, 6]) {
             0 => self.old_request_arrives().await,
             1 => self.clock_jumps(place),
             2 => {
@@ -88,7 +89,8 @@ impl World<'_> {
             5 => self.clone_machine(),
             6 => self.restart_service().await,
             7 => self.copy_service().await,
-            _ => self.put_service_back().await,
+            8 => self.put_service_back().await,
+            _ => self.let_tombstones_go().await,
         }
     }
 
@@ -172,6 +174,25 @@ impl World<'_> {
         self.say("the service is copied".to_owned());
         self.service_copy = Some(self.host.copy("service-copy").await?);
         self.network.lead_to(self.host.router());
+        Ok(())
+    }
+
+    /// The service forgets every void row, as if all of them were old enough. What they said stays in its history.
+    async fn let_tombstones_go(&mut self) -> Result<(), Ended> {
+        self.observe().await?;
+        let rest = self.rest().await?;
+        let keeping = Keeping {
+            now_ms: self.now,
+            keep_ms: 0,
+        };
+        let practice = self.template.cast.practice;
+        let collected = self.host.storage().collect_tombstones(practice, keeping).await?;
+        self.say(format!("{} void rows go, up to {}", collected.rows, collected.floor));
+        let void = rest.rows.into_values().filter(|row| row.deleted);
+        if collected.rows > 0 {
+            self.tally.count("fault: void rows forgotten");
+        }
+        self.model.went(void);
         Ok(())
     }
 

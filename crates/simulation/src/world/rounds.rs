@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{
-    HelloAction, HelloResponse, Outcome, PullResponse, PushRequest, PushResponse, WireErrorCode,
+    HelloAction, HelloRequest, HelloResponse, Outcome, PullResponse, PushRequest, PushResponse, WireErrorCode,
 };
 use caseload_sync::engine::{Round, SyncError};
 use tokio::task::JoinHandle;
@@ -211,7 +212,12 @@ impl World<'_> {
                 ));
             }
             "/v1/sync/hello" => {
+                let request: HelloRequest = serde_json::from_slice(sent.body.as_deref().unwrap_or_default())?;
                 let answer: HelloResponse = serde_json::from_slice(body)?;
+                let is_behind = |cursor: &Cursor| cursor.epoch == answer.epoch && cursor.seq < answer.gc_floor;
+                if request.cursor.as_ref().is_some_and(is_behind) {
+                    self.tally.count("outcome: compared because void rows were forgotten");
+                }
                 match answer.action {
                     HelloAction::Reregister => self.tally.count("outcome: registered anew"),
                     HelloAction::Resync => self.tally.count("outcome: resynced"),

@@ -217,7 +217,7 @@ fn after_a_resync_every_file_that_is_here_is_offered_again() {
     let key = key_of("document", 1);
     let file = added(&clinic, &store, &key, b"the only copy now");
     store.file_shared(file.blob).unwrap();
-    store.begin_resync().unwrap();
+    store.begin_comparison().unwrap();
     assert_eq!(
         store.files_to_share().unwrap(),
         [file],

@@ -4,6 +4,7 @@
 mod attachments;
 mod files;
 mod fixture;
+mod forgotten;
 mod intents;
 mod search;
 mod sharing;

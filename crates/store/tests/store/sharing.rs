@@ -221,7 +221,7 @@ fn an_older_row_never_replaces_a_newer_one_in_a_pull_but_does_in_a_snapshot() {
             .is_empty()
     );
     assert_eq!(get(&store, &key).unwrap().doc.text("name", "family"), Some("new"));
-    store.begin_resync().unwrap();
+    store.begin_comparison().unwrap();
     assert_eq!(store.sync_state().unwrap().cursor, None);
     store
         .apply_snapshot_page(Scope::Office, &[wire(&key, 2, 8, named("restored"))], &cursor(8), true)
@@ -456,7 +456,7 @@ fn what_was_acknowledged_but_not_pulled_is_sent_again_to_a_restored_service() {
     let row = get(&store, &key_of("client", 1)).unwrap();
     store.apply_page(&[wire(&row.key, 1, 5, row.doc)], &cursor(5)).unwrap();
     assert!(groups(&store).is_empty());
-    store.begin_resync().unwrap();
+    store.begin_comparison().unwrap();
     assert_eq!(groups(&store), sent);
 }
 
@@ -564,7 +564,7 @@ fn a_snapshot_that_was_cut_goes_on_where_it_was_and_the_feed_from_before_its_fir
         })
         .collect();
     store.apply_page(&rows, &cursor(9)).unwrap();
-    store.begin_resync().unwrap();
+    store.begin_comparison().unwrap();
     assert_eq!(store.snapshots().unwrap(), None);
     // The service does not have the second row any more.
     let first = [rows[0].clone(), rows[2].clone(), rows[3].clone()];
@@ -590,7 +590,7 @@ fn a_snapshot_that_was_cut_goes_on_where_it_was_and_the_feed_from_before_its_fir
     store
         .apply_snapshot_page(Scope::Office, &rows[..1], &cursor(30), false)
         .unwrap();
-    store.begin_resync().unwrap();
+    store.begin_comparison().unwrap();
     assert_eq!(store.snapshots().unwrap(), None, "another position, another series");
 }
 
