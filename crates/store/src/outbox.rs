@@ -579,7 +579,7 @@ fn waits_for_newer_program(result: &OpResult) -> bool {
     result.st == Outcome::Upgrade || (result.st == Outcome::Duplicate && result.why == Some(Refusal::UnknownKind))
 }
 
-/// How many of `results` one transaction takes in: [`AT_ONCE`](crate::steps::AT_ONCE), and the rest of the last one's group.
+/// How many of `results` one transaction takes in: [`AT_ONCE`], and the rest of the last one's group.
 fn whole_groups(connection: &Connection, results: &[OpResult]) -> Result<usize, StorageError> {
     let Some(last) = results.get(AT_ONCE - 1) else {
         return Ok(results.len());
