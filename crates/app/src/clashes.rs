@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::app::{App, Core};
 use crate::appointments::{key, move_in_tx, resources};
 use crate::checks;
-use crate::dto::{AppError, Clash, ClashChoice, ErrorCode, Resource, SettleClash, Slot};
+use crate::dto::{AppError, Clash, ClashChoice, ErrorCode, Resource, SettleClash};
 use crate::fault::{Fault, answer};
 use crate::login::Login;
 use crate::slots;
@@ -87,11 +87,9 @@ pub(crate) fn open(core: &Core, login: &Login) -> Result<Vec<Clash>, Fault> {
 }
 
 fn shown(read: &ReadTx<'_>, office: &Office, pair: &Pair, published: bool) -> Result<Clash, Fault> {
-    let slots_of = |entity: &Entity| -> Result<Vec<Slot>, Fault> {
-        match occupation(&entity.doc) {
-            Some(wanted) => slots::nearest(read, &wanted, zone_of(&entity.doc, office), office.now),
-            None => Ok(Vec::new()),
-        }
+    let slots_a = match occupation(&pair.placed.doc) {
+        Some(wanted) => slots::nearest(read, &wanted, zone_of(&pair.placed.doc, office), office.now)?,
+        None => Vec::new(),
     };
     let free_now = match occupation(&pair.contested.doc) {
         Some(wanted) => {
@@ -108,8 +106,8 @@ fn shown(read: &ReadTx<'_>, office: &Office, pair: &Pair, published: bool) -> Re
         a: item(read, office, &pair.placed, published)?,
         b: item(read, office, &pair.contested, published)?,
         free_now,
-        slots_a: slots_of(&pair.placed)?,
-        slots_b: slots_of(&pair.contested)?,
+        slots_a,
+        slots_b: slots::for_contested(read, &pair.contested, zone_of(&pair.contested.doc, office), office.now)?,
     })
 }
 

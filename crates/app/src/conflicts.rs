@@ -54,6 +54,25 @@ pub(crate) fn open(core: &Core, login: &Login) -> Result<Vec<Conflict>, Fault> {
     Ok(all)
 }
 
+/// Refuses while somebody has still to choose between two versions of a record: what is signed or issued says what its author has decided, and
+/// not what happened to arrive first.
+///
+/// # Errors
+/// `conflict_open`.
+pub(crate) fn require_settled(read: &ReadTx<'_>, key: &EntityKey) -> Result<(), Fault> {
+    let about = read.conflicts_about(key)?;
+    if about.iter().any(is_open) {
+        Err(ErrorCode::ConflictOpen.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a person has still to choose.
+pub(crate) fn is_open(conflict: &Entity) -> bool {
+    conflict.doc.text("state", "state") == Some("open")
+}
+
 /// How many are open. Counting shows no content, so that nothing is logged.
 pub(crate) fn count(login: &Login) -> Result<usize, Fault> {
     let office = login.office.read(|read| read.open_conflicts())?.len();
@@ -288,7 +307,7 @@ fn settle_in_tx(tx: &mut WriteTx<'_>, key: &EntityKey, choice: &ConflictChoice, 
         .get(key)?
         .filter(|conflict| !conflict.deleted)
         .ok_or(ErrorCode::NotFound)?;
-    if conflict.doc.text("state", "state") != Some("open") {
+    if !is_open(&conflict) {
         return Err(ErrorCode::AlreadySettled.into());
     }
     let subject = about(&conflict).ok_or(ErrorCode::NotFound)?;

@@ -1,10 +1,12 @@
 //! Free times near a wanted one: what is offered when a time is taken.
 
+use caseload_domain::Document;
 use caseload_domain::appointments::{Interval, Occupation, occupation};
 use caseload_domain::time::{self, Millis};
-use caseload_store::ReadTx;
+use caseload_store::{Entity, ReadTx};
 use chrono::{Days, NaiveTime};
 use chrono_tz::Tz;
+use serde_json::{Map, Value};
 
 use crate::dto::Slot;
 use crate::fault::Fault;
@@ -38,6 +40,42 @@ pub(crate) fn nearest(read: &ReadTx<'_>, wanted: &Occupation, zone: Tz, now: Mil
     free.truncate(OFFERED);
     free.sort_by_key(|(_, interval)| interval.start);
     Ok(free.into_iter().map(|(_, interval)| slot(interval, zone)).collect())
+}
+
+/// As [`nearest`], led by the time from which the booking was moved into its clash if nobody else has taken that: going back is one step.
+pub(crate) fn for_contested(read: &ReadTx<'_>, booking: &Entity, zone: Tz, now: Millis) -> Result<Vec<Slot>, Fault> {
+    let Some(wanted) = occupation(&booking.doc) else {
+        return Ok(Vec::new());
+    };
+    let mut offered = nearest(read, &wanted, zone, now)?;
+    let former = former(&booking.doc).filter(|former| former.interval.start >= now);
+    if let Some(former) = former
+        && read.overlapping(&former, Some(booking.key.id))?.is_empty()
+    {
+        let former = slot(former.interval, zone);
+        offered.retain(|slot| *slot != former);
+        offered.insert(0, former);
+        offered.truncate(OFFERED);
+    }
+    Ok(offered)
+}
+
+/// What a booking took before it was moved into a clash, where only the time was changed.
+fn former(booking: &Document) -> Option<Occupation> {
+    let now = booking.unit("when")?.as_object()?;
+    let then = booking.unit("placement")?.get("prev_when")?.as_object()?.clone();
+    let length = |when: &Map<String, Value>| Some(when.get("end")?.as_i64()? - when.get("start")?.as_i64()?);
+    let same_length = length(now) == length(&then);
+    let same_place = now
+        .iter()
+        .filter(|(member, _)| !matches!(member.as_str(), "start" | "end" | "wall"))
+        .all(|(member, value)| then.get(member) == Some(value));
+    if !same_length || !same_place || now.len() != then.len() {
+        return None;
+    }
+    let mut booking = booking.clone();
+    booking.set("when", Value::Object(then));
+    occupation(&booking)
 }
 
 /// What therapist, room and clients are busy with.

@@ -104,10 +104,14 @@ pub(crate) fn reevaluate(
         Placement::Placed
     };
     let contested = placement == Placement::Contested;
-    row.doc.set(
-        "placement",
-        json!({"state": if contested { "contested" } else { "placed" }}),
-    );
+    let mut decided = json!({"state": if contested { "contested" } else { "placed" }});
+    if let Some(former) = before
+        .and_then(|before| place_before(before, &row))
+        .filter(|_| contested)
+    {
+        decided[FORMER] = former;
+    }
+    row.doc.set("placement", decided);
     decision.write(row.clone(), &["placement".to_owned()]);
     settle_clashes(decision, &row, "moved");
     for (other, shared) in others {
@@ -118,6 +122,19 @@ pub(crate) fn reevaluate(
         }
     }
     if contested { Outcome::Clash } else { outcome }
+}
+
+/// The member of `placement` that keeps the `when` from which a booking was moved into a clash.
+const FORMER: &str = "prev_when";
+
+/// Where a booking that is moved had its place last: going back there is one step, as long as nobody else has taken it.
+fn place_before(before: &Row, moved: &Row) -> Option<Value> {
+    if !is_placed(before) {
+        return before.doc.unit("placement")?.get(FORMER).cloned();
+    }
+    occupation(before)?;
+    let when = before.doc.unit("when")?;
+    (moved.doc.unit("when") != Some(when)).then(|| when.clone())
 }
 
 /// What both compete for.

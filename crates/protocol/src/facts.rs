@@ -65,6 +65,9 @@ pub struct Facts {
     pub head: PracticeHead,
     /// The last change of the sending replica.
     pub last_op: Option<LastOp>,
+    /// The sequence number of the newest state of which the sending file holds anything; `None` when it has read nothing yet. What was changed
+    /// after it, nobody at that file knew when the groups were made.
+    pub known: Option<i64>,
     /// Receipts of the operations in the batch, by operation and sending replica.
     pub receipts: HashMap<OpId, Vec<Receipt>>,
     /// The rows that the rounds named, as far as they exist.

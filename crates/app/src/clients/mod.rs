@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Core};
 use crate::checks::{self, Checks};
+use crate::conflicts;
 use crate::dto::{
     AppError, ById, ClientList, ClientPatch, ClientRecord, ClientRow, CreateClient, CreateClientOutcome, DuplicateHint,
     ErrorCode, RelatedPerson, Relation, SaveRelatedPerson, SearchClients, UpdateClient,
@@ -170,7 +171,7 @@ pub(crate) fn record(core: &Core, login: &Login, id: ClientId) -> Result<ClientR
             appointments: items(read, &office, &appointments, published)?,
             conflicting: conflicts
                 .iter()
-                .filter(|conflict| conflict.doc.text("state", "state") == Some("open"))
+                .filter(|conflict| conflicts::is_open(conflict))
                 .filter_map(|conflict| conflict.doc.text("about", "unit"))
                 .map(|unit| details::member_of(unit).to_owned())
                 .collect(),

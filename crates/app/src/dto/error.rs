@@ -81,6 +81,8 @@ pub enum ErrorCode {
     ReasonRequired,
     SignatureInvalid,
     AlreadySettled,
+    // Two versions of it wait for a person to choose; until then it is neither signed nor issued.
+    ConflictOpen,
     SlotTaken,
     DocumentFailed,
     // Sharing

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app::{App, Core};
 use crate::checks;
+use crate::conflicts;
 use crate::dto::{
     AddAddendum, AppError, AutosaveNote, ById, ByIdWithReason, CreateNote, ErrorCode, FieldProblem, Instant, Note,
     NoteSaved, NoteSection, NoteSummary, NoteTemplate, NoteVerification, NotesRequest,
@@ -79,7 +80,7 @@ impl App {
     /// Signs a draft: from now on it never changes. The session is completed with it, and the appointment documented.
     ///
     /// # Errors
-    /// `incomplete` for an empty note, `immutable`, `forbidden`.
+    /// `incomplete` for an empty note, `conflict_open` while two versions wait for a choice, `immutable`, `forbidden`.
     pub fn sign_note(&self, request: ById) -> Result<Note, AppError> {
         let done = self.core.login().and_then(|login| {
             let id = checks::id(&request.id)?;
@@ -291,6 +292,7 @@ fn sign(core: &Core, login: &Login, id: EntityId) -> Result<(), Fault> {
         if !has_text(&entity) {
             return Err(ErrorCode::Incomplete.into());
         }
+        conflicts::require_settled(tx, &entity.key)?;
         let signature = signature_unit(login, &entity.key, &entity.doc, statement)?;
         let signed = json!({"state": "signed", "by": login.user, "at": tx.at()});
         tx.patch(

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{existing, key, lines, readable, require_own_draft};
 use crate::app::Core;
 use crate::checks::{self, Checks};
+use crate::conflicts;
 use crate::dto::{ErrorCode, FieldProblem};
 use crate::fault::Fault;
 use crate::login::{Login, setting};
@@ -17,11 +18,15 @@ pub(super) fn issue(core: &Core, login: &Login, id: EntityId) -> Result<(), Faul
     let (entity, _) = readable(login, id)?;
     require_own_draft(login, &entity)?;
     check_complete(&lines(&entity))?;
+    login
+        .clinical()?
+        .read(|read| conflicts::require_settled(read, &entity.key))?;
     let statement = Statement::of(core, login)?;
     let number = next_number(login)?;
     core.write_clinical(login, "prescription.issue", |tx| {
         let mut entity = existing(tx, id)?;
         require_own_draft(login, &entity)?;
+        conflicts::require_settled(tx, &entity.key)?;
         entity.doc.set("number", json!({"value": number}));
         let signature = signature_unit(login, &entity.key, &entity.doc, statement)?;
         let units = [

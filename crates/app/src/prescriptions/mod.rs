@@ -58,7 +58,7 @@ impl App {
     /// Issues a draft: it gets its number and the prescriber's signature and never changes again.
     ///
     /// # Errors
-    /// `incomplete` when a line lacks drug, dose or frequency; `immutable`, `forbidden`.
+    /// `incomplete` when a line lacks drug, dose or frequency; `conflict_open` while two versions wait for a choice; `immutable`, `forbidden`.
     pub fn issue_prescription(&self, request: ById) -> Result<Prescription, AppError> {
         self.then_show("issue_prescription", &request.id, issue::issue)
     }

@@ -1,12 +1,15 @@
 //! What heads every view of a client. The office part comes from the office file; the clinical part is added for a clinician who treats her, and
 //! that reading is logged before it is shown.
 
+use std::collections::HashSet;
+
 use caseload_domain::time::{age_in_years, date};
 use caseload_domain::{ClientId, Document, EntityKey};
 use caseload_store::{Entity, ReadTx, Store};
 use serde_json::Value;
 
 use super::office::Office;
+use crate::conflicts::is_open;
 use crate::dto::{ClientHeader, ClinicalHeader, HeaderContact, Permission, RiskLevel};
 use crate::fault::Fault;
 use crate::login::Login;
@@ -63,6 +66,8 @@ pub(crate) fn header(
         .as_deref()
         .and_then(|born| age_in_years(date(born).ok()?, office.today()));
     let minor = age.is_some_and(|age| age < ADULT);
+    let mut unsettled = read.conflicts_about(&entity.key)?;
+    unsettled.retain(is_open);
     let related = read.related_persons(ClientId::new(entity.key.id.uuid()))?;
     let contact = |kind: &str| {
         related
@@ -90,9 +95,9 @@ pub(crate) fn header(
         phone: text("phone", "raw"),
         emergency_contact: contact("emergency_contact").or_else(|| contact("partner")),
         guardian: if minor { contact("guardian") } else { None },
-        voicemail: permission(doc, "voicemail"),
-        sms: permission(doc, "sms"),
-        missing_consents: missing_consents(doc),
+        voicemail: permission_now(doc, &unsettled, "voicemail"),
+        sms: permission_now(doc, &unsettled, "sms"),
+        missing_consents: missing_consents(doc, &unsettled),
         office_alert: text("alert", "text"),
         clinical: None,
     })
@@ -106,25 +111,63 @@ pub(crate) fn number_is_provisional(doc: &Document, published: bool) -> bool {
     published && !confirmed
 }
 
-/// Consents that were asked for and not given: elements of `consents` without a giver.
-fn missing_consents(doc: &Document) -> Vec<String> {
-    let consents = doc.unit("consents").and_then(Value::as_object);
-    consents
-        .into_iter()
-        .flat_map(|consents| consents.values())
-        .filter(|consent| {
-            consent.get("given_at").is_none_or(Value::is_null)
-                || consent.get("withdrawn_at").is_some_and(|at| !at.is_null())
-        })
-        .filter_map(|consent| consent.get("title")?.as_str().map(str::to_owned))
-        .collect()
+/// Consents that were asked for and not given: elements of `consents` without a giver, or with one answer of two that wait to be settled.
+fn missing_consents(doc: &Document, unsettled: &[Entity]) -> Vec<String> {
+    let held = doc.unit("consents").and_then(Value::as_object);
+    let held = held.into_iter().flat_map(|consents| consents.values());
+    let of_consents = |conflict: &&Entity| {
+        let unit = conflict.doc.text("about", "unit").unwrap_or_default();
+        unit.starts_with("consents/")
+    };
+    let others = unsettled.iter().filter(of_consents).filter_map(other_answer);
+    let mut missing: Vec<String> = Vec::new();
+    for consent in held.chain(others).filter(|consent| !is_given(consent)) {
+        let title = consent.get("title").and_then(Value::as_str);
+        missing.extend(title.map(str::to_owned));
+    }
+    let mut named = HashSet::new();
+    missing.retain(|title| named.insert(title.clone()));
+    missing
 }
 
+fn is_given(consent: &Value) -> bool {
+    consent.get("given_at").is_some_and(|at| !at.is_null()) && consent.get("withdrawn_at").is_none_or(Value::is_null)
+}
+
+/// The value of a conflict that is not in force.
+fn other_answer(conflict: &Entity) -> Option<&Value> {
+    conflict.doc.unit("other")?.get("value")
+}
+
+/// What the client was noted to allow.
 pub(crate) fn permission(doc: &Document, member: &str) -> Permission {
-    match doc.text("contact_permission", member) {
+    permission_of(doc.text("contact_permission", member))
+}
+
+/// What the client is taken to allow: while two answers wait for a person to choose, of each the more cautious one, because a message that was left
+/// cannot be taken back. What is stored stays the first one, whole.
+fn permission_now(doc: &Document, unsettled: &[Entity], member: &str) -> Permission {
+    let others = unsettled
+        .iter()
+        .filter(|conflict| conflict.doc.text("about", "unit") == Some("contact_permission"))
+        .filter_map(other_answer)
+        .map(|answer| permission_of(answer.get(member).and_then(Value::as_str)));
+    others.fold(permission(doc, member), more_cautious)
+}
+
+fn permission_of(name: Option<&str>) -> Permission {
+    match name {
         Some("allowed") => Permission::Allowed,
         Some("refused") => Permission::Refused,
         _ => Permission::NotAsked,
+    }
+}
+
+const fn more_cautious(one: Permission, other: Permission) -> Permission {
+    match (one, other) {
+        (Permission::Refused, _) | (_, Permission::Refused) => Permission::Refused,
+        (Permission::NotAsked, _) | (_, Permission::NotAsked) => Permission::NotAsked,
+        (Permission::Allowed, Permission::Allowed) => Permission::Allowed,
     }
 }
 

@@ -233,6 +233,40 @@ async fn a_contested_booking_whose_time_became_free_waits_until_a_person_places_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_booking_that_was_moved_into_a_clash_is_offered_the_time_that_it_had() {
+    let (practice, desk, clients) = apart().await;
+    let first = book(&practice.owner, &clients[0], "11:00");
+    let second = book(&desk, &clients[1], "16:00");
+    together([&practice.owner, &desk]).await;
+    for (app, id) in [(&practice.owner, &first), (&desk, &second)] {
+        let outcome = app.move_appointment(MoveAppointment {
+            id: id.clone(),
+            date: "2031-05-12".to_owned(),
+            start_time: "13:00".to_owned(),
+            duration_minutes: None,
+            therapist_id: None,
+            room_id: None,
+            override_reason: None,
+        });
+        assert!(matches!(outcome.unwrap(), BookOutcome::Booked { .. }));
+    }
+    together([&practice.owner, &desk]).await;
+    let open = desk.clashes().unwrap();
+    assert_eq!(open[0].b.id, second);
+    let former = &open[0].slots_b[0];
+    assert_eq!(
+        (former.date.as_str(), former.start_time.as_str()),
+        ("2031-05-12", "16:00")
+    );
+    let back = ClashChoice::MoveB {
+        date: former.date.clone(),
+        start_time: former.start_time.clone(),
+    };
+    settled(&practice, &desk, &open[0], back).await;
+    assert_eq!(placement(&practice.owner, &second).1, Placement::Placed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_texts_of_one_draft_stay_two_until_she_chooses() {
     let practice = Clinic::published(WhenAsked).await;
     let owner = &practice.owner;

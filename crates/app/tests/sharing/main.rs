@@ -4,5 +4,6 @@
 mod apart;
 mod clocks;
 mod computers;
+mod drafts;
 mod joining;
 mod restored;

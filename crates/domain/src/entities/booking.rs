@@ -7,7 +7,7 @@ use crate::registry::{EntityType, Policy, ScopeRule, Unit, Writers};
 
 /// `when{start, end, zone, therapist, room, location}`, `participants{client id: {client, role, attendance, payer}}`, `status{state, by, at,
 /// reason}`, `service{modality, title, fee, currency}`, `note{text}` (the desk's), `documented{at}`, `booked{by, at}`,
-/// `placement{state}`, `override{reason, by, at}`.
+/// `placement{state, prev_when}`, `override{reason, by, at}`. `prev_when` is the `when` from which a placed booking was moved into a clash.
 ///
 /// Start, end, therapist and room are one unit: a start from one desk with a room from another is a booking that nobody made.
 pub(super) const APPOINTMENT: EntityType = EntityType {

@@ -38,14 +38,18 @@ impl OpDecision<'_, '_> {
         Ok(())
     }
 
-    /// Whether the actor has or had a care relationship to the client: a change made while entitled is accepted after the care has ended.
+    /// Whether the actor treats the client, or did as far as her file knew when the change was made: a change made in good faith is accepted
+    /// after the care has ended, one made in the knowledge of its end is not.
     fn treats(&self, client: ClientId) -> bool {
+        let key = EntityKey::new("care_relationship", care_relationship_id(client, self.actor.user));
         self.stage
-            .row(&EntityKey::new(
-                "care_relationship",
-                care_relationship_id(client, self.actor.user),
-            ))
-            .is_some()
+            .row(&key)
+            .is_some_and(|care| gives_access(care) || !self.knew(&key, care))
+    }
+
+    /// Whether the sending file had read the last change of a row when it sent. It had not where it sends that change itself with this one.
+    fn knew(&self, key: &EntityKey, row: &Row) -> bool {
+        !self.stage.staged.contains_key(key) && self.known.is_some_and(|known| known >= row.seq)
     }
 
     fn may_grant_care(&self, row: Option<&Row>) -> bool {
@@ -60,7 +64,7 @@ impl OpDecision<'_, '_> {
                 "care_relationship",
                 care_relationship_id(client, self.actor.user),
             ))
-            .is_some_and(|row| row.doc.text("status", "state") == Some("active"));
+            .is_some_and(|row| !row.deleted && row.doc.text("status", "state") == Some("active"));
         let derived_id_fits = row.is_some() || {
             let therapist = self
                 .op
@@ -92,4 +96,9 @@ impl OpDecision<'_, '_> {
             _ => true,
         }
     }
+}
+
+/// Whether somebody with this care relationship may read the client's clinical record.
+fn gives_access(care: &Row) -> bool {
+    !care.deleted && matches!(care.doc.text("status", "state"), Some("active" | "paused"))
 }

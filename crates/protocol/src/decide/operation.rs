@@ -24,6 +24,8 @@ pub(crate) struct OpDecision<'a, 'b> {
     pub(crate) actor: Actor,
     pub(super) replica: ReplicaId,
     pub(super) limits: DecideLimits,
+    /// See [`crate::facts::Facts::known`].
+    pub(super) known: Option<i64>,
     pub(crate) op: &'a Op,
     pub(super) created: &'a HashSet<EntityId>,
     /// The leaves that this history wrote under the sequence numbers of offered rows.

@@ -93,16 +93,28 @@ pub fn override_booking(number: u32, base_rev: i64, reason: Option<&str>) -> Op 
     }
 }
 
-pub fn grant(client: u32, therapist: u32) -> Op {
+pub fn care_key(client: u32, therapist: u32) -> EntityKey {
     let id_of = care_relationship_id(ClientId::new(uuid(client)), UserId::new(uuid(therapist)));
+    EntityKey::new("care_relationship", id_of)
+}
+
+pub fn grant(client: u32, therapist: u32) -> Op {
     let document = json!({"salt": SALT, "parties": {"client": id(client), "therapist": id(therapist)}, "status": {"state": "active"}});
-    op(OpKind::Create, EntityKey::new("care_relationship", id_of), 0, &document)
+    op(OpKind::Create, care_key(client, therapist), 0, &document)
+}
+
+/// Moves a care relationship to `state`, by somebody who has seen whatever it is.
+pub fn set_care(client: u32, therapist: u32, state: &str) -> Op {
+    let units = json!({"status": {"state": state}});
+    op(OpKind::Patch, care_key(client, therapist), 1_000, &units)
 }
 
 /// Rows, receipts and head of one practice.
 pub struct Clinic {
     pub rows: HashMap<EntityKey, Row>,
     pub records: Vec<OpRecord>,
+    /// What the sending file knows: the newest state that it has read.
+    pub known: Option<i64>,
     receipts: HashMap<OpId, Vec<Receipt>>,
     last: HashMap<ReplicaId, LastOp>,
     head: PracticeHead,
@@ -114,6 +126,7 @@ impl Clinic {
         Self {
             rows: HashMap::new(),
             records: Vec::new(),
+            known: None,
             receipts: HashMap::new(),
             last: HashMap::new(),
             head: PracticeHead {
@@ -206,6 +219,7 @@ impl Clinic {
         let mut facts = Facts {
             head: self.head.clone(),
             last_op: self.last.get(&replica).cloned(),
+            known: self.known,
             receipts: HashMap::new(),
             rows: HashMap::new(),
             leaves: HashMap::new(),

@@ -198,6 +198,8 @@ pub struct PushBatch {
     pub replica: ReplicaId,
     /// The history that the device believes in; `None` before its first contact.
     pub epoch: Option<String>,
+    /// The sequence number of the newest state of which the file holds anything; `None` when it has read nothing yet.
+    pub known: Option<i64>,
     /// The groups, in order.
     pub groups: Arc<[VerifiedGroup]>,
 }

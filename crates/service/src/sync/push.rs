@@ -37,6 +37,7 @@ pub(super) async fn push(app: &App, caller: &Caller, request: PushRequest) -> Re
     let batch = PushBatch {
         replica: replica.replica,
         epoch: request.epoch,
+        known: request.known.map(|known| known.seq),
         groups: Arc::from(groups),
     };
     let limits = DecideLimits {

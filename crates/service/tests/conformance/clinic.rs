@@ -122,6 +122,8 @@ pub(crate) struct Sender {
     pub(crate) replica: ReplicaId,
     pub(crate) actor: Actor,
     pub(crate) next: i64,
+    /// The newest state that the file has read.
+    pub(crate) known: Option<i64>,
     ops: u32,
 }
 
@@ -140,6 +142,7 @@ impl Sender {
                 admin: person == OWNER,
             },
             next: 1,
+            known: None,
             ops: 0,
         }
     }
@@ -179,6 +182,7 @@ impl Sender {
         PushBatch {
             replica: self.replica,
             epoch: None,
+            known: self.known,
             groups: groups.into(),
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use caseload_domain::{Document, EntityKey, Scope, UserId};
-use caseload_protocol::messages::{OpKind, Outcome};
+use caseload_protocol::messages::{OpKind, Outcome, Refusal};
 use caseload_service::storage::mongo::MongoStorage;
 use caseload_service::storage::sqlite::SqliteStorage;
 use caseload_service::storage::{OpenError, Storage, StorageError};
@@ -22,6 +22,7 @@ on_both_storages!(
     members_that_nobody_knows_come_back_byte_equal,
     a_unit_that_nobody_here_knows_conflicts_and_is_settled_like_any_other,
     care_scopes_follow_the_state_of_the_relationships,
+    a_change_made_after_care_ended_was_known_is_refused_and_one_made_before_is_taken,
     a_change_of_care_is_noticed_after_every_earlier_number_and_other_changes_are_not,
     practices_do_not_see_each_other,
     rows_are_fetched_whatever_their_type,
@@ -154,6 +155,44 @@ async fn care_scopes_follow_the_state_of_the_relationships(ground: Ground) {
             .unwrap()
             .is_empty()
     );
+}
+
+async fn a_change_made_after_care_ended_was_known_is_refused_and_one_made_before_is_taken(ground: Ground) {
+    let clinic = Clinic::on(&ground.storage).await;
+    let mut owner = clinic.sender(800, OWNER).await;
+    let mut therapist = clinic.sender(801, THERAPIST).await;
+    clinic
+        .push(
+            &mut owner,
+            vec![create("client", 1, &client_document("Kim")), grant(1, THERAPIST)],
+        )
+        .await;
+    let ended = op(
+        OpKind::Patch,
+        care_key(1, THERAPIST),
+        1,
+        &json!({"status": {"state": "ended"}}),
+    );
+    let before = clinic.head_seq().await;
+    clinic.push(&mut owner, vec![ended]).await;
+    let after = clinic.head_seq().await;
+    let cases = [
+        (None, None),
+        (Some(before), None),
+        (Some(after), Some(Refusal::Forbidden)),
+    ];
+    for (number, (known, refused)) in (5..).zip(cases) {
+        let group = therapist.group(vec![create("session_note", number, &note(1, THERAPIST, "rest"))]);
+        therapist.known = known;
+        let first = clinic.send_until_answered(&therapist, &group).await;
+        assert_eq!(first.results[0].why, refused, "{known:?}");
+        therapist.known = Some(after);
+        let again = clinic.send_until_answered(&therapist, &group).await;
+        assert_eq!(
+            again.results, first.results,
+            "the receipt answers, whatever is known by then"
+        );
+    }
 }
 
 async fn a_change_of_care_is_noticed_after_every_earlier_number_and_other_changes_are_not(ground: Ground) {

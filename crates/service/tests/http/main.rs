@@ -13,4 +13,5 @@ mod publishing;
 mod pushing;
 mod reading;
 mod running;
+mod scopes;
 mod signing_in;

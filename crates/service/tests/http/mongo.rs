@@ -9,7 +9,7 @@ use caseload_testkit::mongod::Mongod;
 use crate::clinic::{Clinic, Folders, Http, Owner, uuid};
 use crate::member::new_client;
 
-fn folders(server: &Mongod) -> Folders {
+pub(crate) fn folders(server: &Mongod) -> Folders {
     let mut folders = Folders::new();
     folders.mongodb = Some(server.uri(&format!("caseload_{}", uuid().simple())));
     folders

@@ -1,17 +1,17 @@
 //! What each reader sees: scopes, pages, cursors, sums, and the wake-up.
 
-use caseload_domain::entities::care_relationship_id;
 use caseload_domain::{ClientId, EntityKey, OpId, Role, Scope};
 use caseload_protocol::checksum::Sums;
 use caseload_protocol::cursor::Moment;
 use caseload_protocol::messages::{
-    BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloResponse, LastOp, OpKind,
-    PullResponse, PushResponse, SnapshotRequest, SnapshotResponse, WaitResponse, WireErrorCode, WireRow,
+    BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloResponse, LastOp,
+    PullResponse, SnapshotRequest, SnapshotResponse, WaitResponse, WireErrorCode, WireRow,
 };
 use serde_json::json;
 
 use crate::clinic::{Clinic, START_MS, uuid};
-use crate::member::{MARKER, Member, at, create, new_client, some_entity};
+use crate::member::{MARKER, Member, at, new_client, some_entity};
+use crate::scopes::set_care;
 
 const PULL: &str = "/v1/sync/pull";
 const SNAPSHOT: &str = "/v1/sync/snapshot";
@@ -29,20 +29,6 @@ fn snapshot_request(member: &Member, replica: caseload_domain::ReplicaId, scope:
 
 fn kinds(rows: &[WireRow]) -> Vec<&str> {
     rows.iter().map(|row| row.key.kind.as_str()).collect()
-}
-
-async fn end_care(clinic: &Clinic, member: &Member, client: ClientId, first_mut: i64) {
-    let mut op = create(
-        EntityKey::new("care_relationship", care_relationship_id(client, member.user)),
-        json!({}),
-    );
-    op.kind = OpKind::Patch;
-    op.base_rev = 1;
-    op.units.clear();
-    op.units.insert("status".to_owned(), json!({"state": "ended"}));
-    let request = member.push(member.office, vec![member.group(member.office, first_mut, vec![op])]);
-    let answer: PushResponse = clinic.http.post_as(member, "/v1/sync/push", &request).await.json();
-    assert_eq!(answer.results[0].why, None);
 }
 
 #[tokio::test]
@@ -136,52 +122,6 @@ async fn a_page_names_the_state_that_was_read_and_a_history_without_that_state_r
     });
     let refused = clinic.http.post_as(me, PULL, &request).await;
     assert_eq!(refused.code(), WireErrorCode::HistoryDiverged);
-}
-
-/// Where the tombstones behind a position are gone, reading on would leave void rows in place.
-#[tokio::test]
-async fn a_position_below_the_tombstones_that_are_gone_is_refused_and_hello_asks_for_a_comparison() {
-    let (clinic, mut owner) = Clinic::with_owner().await;
-    let client = owner.member.create_client(&clinic, 1).await;
-    let old = owner
-        .member
-        .pull_all(&clinic.http, owner.member.office, &[Scope::Office])
-        .await
-        .cursor;
-    let me = &owner.member;
-    let mut void = create(EntityKey::new("client", client.entity()), json!({}));
-    void.kind = OpKind::Void;
-    void.base_rev = 1;
-    void.units.clear();
-    void.reason = Some("entered twice".to_owned());
-    let request = me.push(me.office, vec![me.group(me.office, 3, vec![void])]);
-    clinic.http.post_as(me, "/v1/sync/push", &request).await.ok();
-    let newest = me.pull_all(&clinic.http, me.office, &[Scope::Office]).await.cursor;
-
-    // A mark at this end, the collection a good year later.
-    let Clinic { folders, service, .. } = clinic;
-    service.shutdown().await;
-    Clinic::start_in_place(&folders).await.shutdown().await;
-    folders.advance(401 * 86_400_000);
-    Clinic::start_in_place(&folders).await.shutdown().await;
-    let clinic = Clinic::start_in(folders).await;
-    owner.member.sign_in(&clinic.http).await;
-    let me = &owner.member;
-    let mut request = me.pull(me.office, &[Scope::Office]);
-    request.cursor = Some(old.clone());
-    let refused = clinic.http.post_as(me, PULL, &request).await;
-    assert_eq!(refused.code(), WireErrorCode::CursorTooOld);
-    let mut greeting = me.hello(me.office);
-    greeting.cursor = Some(old);
-    let answer: HelloResponse = clinic.http.post_as(me, "/v1/sync/hello", &greeting).await.json();
-    assert_eq!((answer.action, answer.gc_floor), (HelloAction::Resync, newest.seq));
-    request.cursor = Some(newest);
-    let page: PullResponse = clinic.http.post_as(me, PULL, &request).await.json();
-    assert_eq!(
-        (page.rows.len(), page.gc_floor),
-        (0, 3),
-        "whoever has passed them reads on"
-    );
 }
 
 #[tokio::test]
@@ -327,7 +267,7 @@ async fn care_gives_a_clinician_the_record_and_its_end_takes_it() {
     let fetched: FetchResponse = clinic.http.post_as(&colleague, "/v1/sync/fetch", &fetch).await.json();
     assert_eq!(fetched.rows.len(), 0);
 
-    end_care(&clinic, me, client, 3).await;
+    set_care(&clinic, me, (client, me.user), 3, "ended").await;
     let after: PullResponse = clinic
         .http
         .post_as(me, PULL, &me.pull(me.clinical, &[scope]))

@@ -841,7 +841,7 @@ export type ErrorCode = "invalid_request" | "invalid_fields" | "not_found" | "fo
 /**  Signed or issued: it never changes again. */
 "immutable" | 
 /**  Something is missing before it can be signed or issued. */
-"incomplete" | "reason_required" | "signature_invalid" | "already_settled" | "slot_taken" | "document_failed" | "not_published" | "already_published" | "offline" | "service_busy" | "service_storage" | "service_failed" | "insecure_address" | "pin_mismatch" | "setup_code_refused" | "code_malformed" | "code_expired" | "code_used" | "code_refused" | 
+"incomplete" | "reason_required" | "signature_invalid" | "already_settled" | "conflict_open" | "slot_taken" | "document_failed" | "not_published" | "already_published" | "offline" | "service_busy" | "service_storage" | "service_failed" | "insecure_address" | "pin_mismatch" | "setup_code_refused" | "code_malformed" | "code_expired" | "code_used" | "code_refused" | 
 /**  An administrator for whom no computer of the owner has vouched yet. */
 "not_vouched_for" | "foreign_practice" | "device_revoked" | "sign_in_refused" | "clock_skewed" | "upgrade_required" | "too_large" | 
 /**  A fault of the program; the log has the chain of causes. */

@@ -37,6 +37,7 @@ export const errorWords: Record<FailureCode, ErrorWords> = {
   reason_required: { what: m.err_reason_required, todo: m.todo_correct },
   signature_invalid: { what: m.err_signature_invalid, todo: m.todo_report },
   already_settled: { what: m.err_already_settled, todo: m.todo_reload },
+  conflict_open: { what: m.err_conflict_open, todo: m.todo_settle_first },
   slot_taken: { what: m.err_slot_taken, todo: m.todo_other_time },
   document_failed: { what: m.err_document_failed, todo: m.todo_try_again },
   not_published: { what: m.err_not_published, todo: m.todo_publish },

@@ -107,6 +107,7 @@ impl Push<'_> {
         Ok(Facts {
             head,
             last_op: replica.last_op,
+            known: self.batch.known,
             receipts,
             rows: HashMap::new(),
             leaves: HashMap::new(),

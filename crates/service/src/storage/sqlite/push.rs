@@ -33,6 +33,7 @@ pub(super) fn push(
     let mut facts = Facts {
         head,
         last_op: replica.last_op,
+        known: batch.known,
         receipts: receipts(tx, practice, batch.replica, &batch.groups).map_err(PushError::Storage)?,
         rows: HashMap::new(),
         leaves: HashMap::new(),
