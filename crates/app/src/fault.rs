@@ -1,10 +1,12 @@
 //! Why a command did not do what was asked: the inner faults, and the one place where they become the public error and are logged.
 
+use std::io::ErrorKind;
+
 use caseload_documents::DocumentError;
 use caseload_domain::canonical::CanonicalError;
 use caseload_domain::document::{FieldProblem as DomainProblem, Problem};
 use caseload_protocol::messages::{Refusal, WireErrorCode};
-use caseload_store::{CreateError, LockError, OpenError, StorageError, WriteError};
+use caseload_store::{ApplyError, CreateError, FileError, LockError, OpenError, StorageError, WriteError};
 use caseload_sync::TransportError;
 use caseload_sync::engine::SyncError;
 use caseload_vault::bundle::BundleError;
@@ -86,10 +88,10 @@ impl Fault {
             Self::Write(error) => write(error),
             Self::Open(error) => open(error),
             Self::Create(CreateError::Exists) => (ErrorCode::PracticeExists, false),
-            Self::Create(CreateError::Io(_)) => (ErrorCode::DiskError, true),
+            Self::Create(CreateError::Io(error)) => disk(error),
             Self::Create(CreateError::Storage(error)) => storage(error),
             Self::Profile(LockError::InUse) => (ErrorCode::ProfileInUse, true),
-            Self::Profile(LockError::Io(_)) | Self::Files(_) => (ErrorCode::DiskError, true),
+            Self::Profile(LockError::Io(error)) | Self::Files(error) => disk(error),
             Self::Unlock(error) => unlock(error),
             Self::Keys(error) => keys(error),
             Self::SlotFile(error) => slot_file(error),
@@ -170,6 +172,13 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+fn disk(error: &std::io::Error) -> (ErrorCode, bool) {
+    match error.kind() {
+        ErrorKind::StorageFull => (ErrorCode::DiskFull, true),
+        _ => (ErrorCode::DiskError, true),
+    }
+}
+
 const fn storage(error: &StorageError) -> (ErrorCode, bool) {
     match error {
         StorageError::Full(_) => (ErrorCode::DiskFull, true),
@@ -194,7 +203,7 @@ const fn write(error: &WriteError) -> (ErrorCode, bool) {
     }
 }
 
-const fn open(error: &OpenError) -> (ErrorCode, bool) {
+fn open(error: &OpenError) -> (ErrorCode, bool) {
     match error {
         OpenError::Missing => (ErrorCode::StoreMissing, false),
         OpenError::WrongKey => (ErrorCode::KeysDamaged, false),
@@ -202,7 +211,7 @@ const fn open(error: &OpenError) -> (ErrorCode, bool) {
         OpenError::Newer { .. } => (ErrorCode::StoreNewer, false),
         OpenError::RolledBack => (ErrorCode::StoreRolledBack, false),
         OpenError::Locked => (ErrorCode::ProfileInUse, true),
-        OpenError::Io(_) => (ErrorCode::DiskError, true),
+        OpenError::Io(error) => disk(error),
         OpenError::Storage(error) => storage(error),
     }
 }
@@ -287,10 +296,12 @@ const fn wire(code: WireErrorCode) -> ErrorCode {
     }
 }
 
-const fn sync(error: &SyncError) -> (ErrorCode, bool) {
+fn sync(error: &SyncError) -> (ErrorCode, bool) {
     match error {
         SyncError::Transport(error) => transport(error),
         SyncError::Storage(error) => storage(error),
+        SyncError::Apply(ApplyError::Storage(error)) => storage(error),
+        SyncError::File(FileError::Io(error)) if error.kind() == ErrorKind::StorageFull => disk(error),
         SyncError::File(_) => (ErrorCode::DiskError, false),
         SyncError::Apply(_) | SyncError::CannotRecover => (ErrorCode::ServiceFailed, false),
         SyncError::UpgradeRequired => (ErrorCode::UpgradeRequired, false),
@@ -328,5 +339,51 @@ fn field_error(problem: &DomainProblem) -> FieldError {
     FieldError {
         path: problem.path.clone(),
         problem: kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_one_that_goes_on_wherever_it_shows() {
+        let full = || {
+            StorageError::Full(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                None,
+            ))
+        };
+        let no_room = || std::io::Error::from(ErrorKind::StorageFull);
+        for fault in [
+            Fault::Storage(full()),
+            Fault::Write(WriteError::Storage(full())),
+            Fault::Create(CreateError::Storage(full())),
+            Fault::Sync(SyncError::Storage(full())),
+            Fault::Sync(SyncError::Apply(ApplyError::Storage(full()))),
+            Fault::Sync(SyncError::File(FileError::Io(no_room()))),
+            Fault::Sync(SyncError::from(FileError::Storage(full()))),
+            Fault::Files(no_room()),
+        ] {
+            assert_eq!(fault.code(), (ErrorCode::DiskFull, true), "{fault:?}");
+        }
+        let broken = std::io::Error::from(ErrorKind::PermissionDenied);
+        assert_eq!(Fault::Files(broken).code(), (ErrorCode::DiskError, true));
+    }
+
+    #[test]
+    fn a_program_that_is_too_old_is_told_so_wherever_it_shows_and_does_not_try_again_by_itself() {
+        let refused = || TransportError::Refused {
+            code: WireErrorCode::UpgradeRequired,
+            retry_after_ms: None,
+        };
+        for fault in [
+            Fault::Sync(SyncError::UpgradeRequired),
+            Fault::Sync(SyncError::Transport(refused())),
+            Fault::Transport(refused()),
+            Fault::Write(WriteError::NeedsNewerProgram),
+        ] {
+            assert_eq!(fault.code(), (ErrorCode::UpgradeRequired, false), "{fault:?}");
+        }
     }
 }

@@ -131,13 +131,16 @@ pub(crate) fn store_group(profile: &Profile, notes: &[SourceNote]) -> Result<()>
             at: clock::now(),
         },
     );
+    let documents = notes
+        .iter()
+        .map(|note| Ok((key(note.id), session_note(note, author.user)?)))
+        .collect::<Result<Vec<_>>>()?;
     profile
         .clinical
         .write(&author, action, |tx| {
-            for note in notes {
-                tx.create(&key(note.id), session_note(note, author.user)?)?;
-            }
-            Ok::<_, anyhow::Error>(())
+            documents
+                .into_iter()
+                .try_for_each(|(key, document)| tx.create(&key, document))
         })
         .map(drop)
         .context("store notes")

@@ -1,5 +1,7 @@
 //! What can go wrong with the file itself. Nothing here carries content: SQL texts are fixed and parameters are never printed.
 
+use std::error::Error;
+
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
@@ -35,6 +37,14 @@ impl StorageError {
     pub(crate) const fn ends_the_store(&self) -> bool {
         matches!(self, Self::Io(_) | Self::Corrupt(_))
     }
+}
+
+/// Whether a full disk is among the causes of `error`.
+pub(crate) fn is_full(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source()).any(|cause| {
+        let of_sqlite = cause.downcast_ref::<rusqlite::Error>();
+        of_sqlite.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull)
+    })
 }
 
 impl From<rusqlite::Error> for StorageError {

@@ -25,6 +25,8 @@ pub mod error;
 pub mod files;
 mod fold;
 mod folder;
+#[cfg(test)]
+mod full_disk_tests;
 pub mod identity;
 pub mod intents;
 pub mod lock;

@@ -1,5 +1,6 @@
 //! One open file: its writer, its readers, and the doors through which everything goes.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use crate::audit::{self, Action, AuditReport, Entry, Touched};
 use crate::connect;
 use crate::entropy::Entropy;
-use crate::error::StorageError;
+use crate::error::{StorageError, is_full};
 use crate::identity::{FileKind, Identity};
 use crate::open::checkpoint;
 use crate::read::ReadTx;
@@ -167,7 +168,7 @@ impl Store {
     ///
     /// # Errors
     /// What `body` answers, and [`WriteError`] when the change could not be finished or stored.
-    pub fn write<T, E: From<WriteError>>(
+    pub fn write<T, E: From<WriteError> + Error + 'static>(
         &self,
         author: &Author<'_>,
         action: Action,
@@ -187,13 +188,24 @@ impl Store {
                 Ok(Committed { value, changed, head })
             }
             Err(error) => {
-                // SQLite ends a transaction by itself only when the disk failed under it.
-                if transaction.is_autocommit() {
-                    self.failed.store(true, Ordering::Release);
-                }
+                self.look_at(&transaction, &error);
                 Err(error)
             }
         }
+    }
+
+    /// Lets the file have `room` pages more than it has now, as on a disk that is nearly full; `None` gives it all the room there is.
+    #[cfg(test)]
+    pub(crate) fn let_grow_by(&self, room: Option<i64>) {
+        let writer = self.writer.take(Who::Sharing);
+        let pages: i64 = writer
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .expect("a figure");
+        let most = room.map_or(i64::from(u32::MAX - 1), |room| pages + room);
+        let set = writer.query_row(&format!("PRAGMA max_page_count = {most}"), [], |row| {
+            row.get::<_, i64>(0)
+        });
+        assert_eq!(set.expect("a figure"), most);
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -205,7 +217,7 @@ impl Store {
     }
 
     /// A transaction of the store's own, for which nobody waits at the screen.
-    pub(crate) fn transact<T, E: From<StorageError>>(
+    pub(crate) fn transact<T, E: From<StorageError> + Error + 'static>(
         &self,
         body: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -213,7 +225,7 @@ impl Store {
     }
 
     /// A transaction of the store's own.
-    pub(crate) fn transact_for<T, E: From<StorageError>>(
+    pub(crate) fn transact_for<T, E: From<StorageError> + Error + 'static>(
         &self,
         who: Who,
         body: impl FnOnce(&Connection) -> Result<T, E>,
@@ -230,9 +242,7 @@ impl Store {
                 Ok(value)
             }
             Err(error) => {
-                if transaction.is_autocommit() {
-                    self.failed.store(true, Ordering::Release);
-                }
+                self.look_at(&transaction, &error);
                 Err(error)
             }
         }
@@ -263,6 +273,14 @@ impl Store {
             Err(StorageError::Failed)
         } else {
             Ok(())
+        }
+    }
+
+    /// After a transaction whose body failed. SQLite ends one by itself when the disk failed under it, and then nothing here may be trusted;
+    /// but also when there was no room, and then everything was undone and the file is sound.
+    fn look_at(&self, transaction: &Connection, error: &(dyn Error + 'static)) {
+        if transaction.is_autocommit() && !is_full(error) {
+            self.failed.store(true, Ordering::Release);
         }
     }
 

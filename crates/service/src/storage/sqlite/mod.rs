@@ -6,6 +6,8 @@ mod accounts;
 mod blobs;
 mod connection;
 mod feed;
+#[cfg(test)]
+mod full_disk_tests;
 mod push;
 mod recovery;
 mod rows;

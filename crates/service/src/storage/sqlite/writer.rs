@@ -115,22 +115,42 @@ fn serve(mut connection: Connection, waiting: &mpsc::Receiver<Box<dyn Call>>) {
         let mut calls = vec![first];
         calls.extend(waiting.try_iter().take(GATHERED - 1));
         let committed = make(&mut connection, &mut calls);
-        let failed = committed.err();
         for call in calls {
-            call.answer(failed.as_ref().map_or(Ok(()), |error| Err(failure(error))));
+            call.answer(match &committed {
+                Ok(()) => Ok(()),
+                Err(Undone::ByUs(error)) => Err(failure(error)),
+                Err(Undone::BySqlite) => Err(StorageError::Unavailable(None)),
+            });
         }
     }
 }
 
+/// Why nothing of a transaction was made.
+enum Undone {
+    /// A statement of the transaction itself failed.
+    ByUs(rusqlite::Error),
+    /// SQLite undid everything because of what happened in one call, which has the reason: the disk is full or failed.
+    BySqlite,
+}
+
+impl From<rusqlite::Error> for Undone {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::ByUs(error)
+    }
+}
+
 /// All calls in one transaction, each of which may fail without the others.
-fn make(connection: &mut Connection, calls: &mut [Box<dyn Call>]) -> rusqlite::Result<()> {
+fn make(connection: &mut Connection, calls: &mut [Box<dyn Call>]) -> Result<(), Undone> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for call in calls {
         transaction.execute_batch("SAVEPOINT call")?;
         if !call.run(&transaction) {
+            if transaction.is_autocommit() {
+                return Err(Undone::BySqlite);
+            }
             transaction.execute_batch("ROLLBACK TO call")?;
         }
         transaction.execute_batch("RELEASE call")?;
     }
-    transaction.commit()
+    Ok(transaction.commit()?)
 }
