@@ -1,4 +1,4 @@
-//! A relay between a device and the service, which keeps each exchange as it was sent and may end the connection after one.
+//! A relay between a device and the service, which keeps each exchange as it was sent and may change a request or end the connection after one.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -40,18 +40,34 @@ impl Relay {
     /// # Errors
     /// When the address is none or no port is free.
     pub fn start(service: &str, decide: impl Fn(&Exchange) -> Fate + Send + Sync + 'static) -> Result<Self> {
+        Self::changing(service, |request| request, decide)
+    }
+
+    /// As [`Self::start`], and `change` may put each request in other words before the service gets it; its length stays.
+    ///
+    /// # Errors
+    /// When the address is none or no port is free.
+    pub fn changing(
+        service: &str,
+        change: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
+        decide: impl Fn(&Exchange) -> Fate + Send + Sync + 'static,
+    ) -> Result<Self> {
         let service = service
             .trim_start_matches("http://")
             .parse()
             .context("read the service's address")?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen for connections to relay")?;
         let address = listener.local_addr().context("read the relay's address")?;
-        let decide: Arc<dyn Fn(&Exchange) -> Fate + Send + Sync> = Arc::new(decide);
+        let ends = Arc::new(Ends {
+            service,
+            change: Box::new(change),
+            decide: Box::new(decide),
+        });
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let decide = Arc::clone(&decide);
+                let ends = Arc::clone(&ends);
                 // A service that is away, or an end that gave up, ends this connection only.
-                thread::spawn(move || relay(connection, service, decide.as_ref()).ok());
+                thread::spawn(move || relay(connection, &ends).ok());
             }
         });
         Ok(Self { address })
@@ -88,12 +104,20 @@ pub fn body_of(message: &[u8]) -> &[u8] {
     end.map_or(&[], |end| &message[end + 4..])
 }
 
-fn relay(device: TcpStream, service: SocketAddr, decide: &(dyn Fn(&Exchange) -> Fate + Send + Sync)) -> Result<()> {
-    let mut service = TcpStream::connect(service).context("reach the service")?;
+/// Where requests go, and what becomes of them on the way.
+struct Ends {
+    service: SocketAddr,
+    change: Box<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>,
+    decide: Box<dyn Fn(&Exchange) -> Fate + Send + Sync>,
+}
+
+fn relay(device: TcpStream, ends: &Ends) -> Result<()> {
+    let mut service = TcpStream::connect(ends.service).context("reach the service")?;
     let mut requests = BufReader::new(device.try_clone()?);
     let mut answers = BufReader::new(service.try_clone()?);
     let mut device = device;
     while let Some(request) = read_message(&mut requests)? {
+        let request = (ends.change)(request);
         service.write_all(&request)?;
         let answer = if request.starts_with(b"HEAD ") {
             read_head(&mut answers)?.map(|(head, _)| head)
@@ -108,7 +132,7 @@ fn relay(device: TcpStream, service: SocketAddr, decide: &(dyn Fn(&Exchange) -> 
             request,
             response,
         };
-        match decide(&exchange) {
+        match (ends.decide)(&exchange) {
             Fate::Passed => device.write_all(&exchange.response)?,
             Fate::Lost => break,
         }

@@ -18,8 +18,15 @@ pub mod rebase;
 pub mod reoffer;
 pub mod row;
 
-/// The protocol version that this program speaks, and the oldest that it still understands.
+/// The protocol version that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The oldest protocol version that this program still understands.
+pub const OLDEST_PROTOCOL: u32 = 1;
+
+/// The header in which every request names its protocol version, so that a service refuses one that it does not speak before it reads the
+/// rest. A request without it speaks the first.
+pub const PROTOCOL_HEADER: &str = "x-caseload-protocol";
 
 /// The version of this program as a writer. A service that takes changes only of newer ones says so in its greeting.
 pub const WRITER_VERSION: u32 = 1;

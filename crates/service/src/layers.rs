@@ -5,11 +5,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use caseload_protocol::checksum::hex;
 use caseload_protocol::messages::WireErrorCode;
+use caseload_protocol::{OLDEST_PROTOCOL, PROTOCOL_HEADER, PROTOCOL_VERSION};
 use futures_util::FutureExt as _;
 
 use crate::auth::tokens::random;
@@ -64,9 +65,10 @@ fn refuse(app: &App, refusal: &ApiError, request_id: &str, method: &Method, path
     refusal.render(request_id)
 }
 
-/// Turns requests away that cannot be served in time, and bounds how long the others take.
+/// Turns requests away that cannot be served in time or speak another protocol, and bounds how long the others take.
 pub(crate) async fn admit(State(app): State<Shared>, request: Request, next: Next) -> Result<Response, ApiError> {
     let path = matched_path(&request);
+    check_protocol(request.headers())?;
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     if let Some(ConnectInfo(peer)) = peer.filter(|_| path.starts_with("/v1/auth/")) {
         app.auth_rate
@@ -82,6 +84,23 @@ pub(crate) async fn admit(State(app): State<Shared>, request: Request, next: Nex
     tokio::time::timeout(REQUEST, next.run(request))
         .await
         .map_err(|_| ApiError::overloaded())
+}
+
+/// Refuses a device whose protocol this service does not speak any more, or not yet, whatever it asks for.
+fn check_protocol(headers: &HeaderMap) -> Result<(), WireErrorCode> {
+    let Some(said) = headers.get(PROTOCOL_HEADER) else {
+        return Ok(());
+    };
+    let version: u32 = said
+        .to_str()
+        .ok()
+        .and_then(|said| said.parse().ok())
+        .ok_or(WireErrorCode::Malformed)?;
+    if (OLDEST_PROTOCOL..=PROTOCOL_VERSION).contains(&version) {
+        Ok(())
+    } else {
+        Err(WireErrorCode::UpgradeRequired)
+    }
 }
 
 /// The route, never the address that was asked for: that one comes from the caller.

@@ -298,7 +298,12 @@ impl Engine {
             cursor: state.cursor,
             time_ms: now.0,
         };
-        let answer: HelloResponse = self.session.post("/v1/sync/hello", &request).await?;
+        let answer: HelloResponse = match self.session.post("/v1/sync/hello", &request).await {
+            Err(error) if error.code() == Some(WireErrorCode::UpgradeRequired) => {
+                return Err(SyncError::UpgradeRequired);
+            }
+            answer => answer?,
+        };
         round.clock_skew_ms = Some(answer.server_time_ms - now.0);
         round.head_seq = answer.head_seq;
         match answer.action {

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use caseload_protocol::blobs::{BlobStatus, COMMITTED, RECEIVED};
 use caseload_protocol::messages::{ErrorBody, WireErrorCode};
+use caseload_protocol::{PROTOCOL_HEADER, PROTOCOL_VERSION};
 use caseload_vault::enrolment::{TlsPin, check_address};
 use reqwest::StatusCode;
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    RANGE,
 };
 
 use crate::error::TransportError;
@@ -35,7 +37,12 @@ impl HttpTransport {
     pub fn new(address: &str, pin: Option<TlsPin>) -> Result<Self, TransportError> {
         let address = address.trim_end_matches('/');
         check_address(address).map_err(|_| TransportError::Address)?;
+        let protocol = (
+            HeaderName::from_static(PROTOCOL_HEADER),
+            HeaderValue::from(PROTOCOL_VERSION),
+        );
         let client = reqwest::Client::builder()
+            .default_headers(HeaderMap::from_iter([protocol]))
             .no_proxy()
             .http1_only()
             .tcp_nodelay(true)
@@ -139,6 +146,7 @@ fn status_of(answer: &reqwest::Response) -> Result<BlobAnswer, TransportError> {
         StatusCode::UNAUTHORIZED => WireErrorCode::AuthExpired,
         StatusCode::FORBIDDEN => WireErrorCode::Forbidden,
         StatusCode::NOT_FOUND => WireErrorCode::NotFound,
+        StatusCode::UPGRADE_REQUIRED => WireErrorCode::UpgradeRequired,
         StatusCode::TOO_MANY_REQUESTS => WireErrorCode::Busy,
         StatusCode::SERVICE_UNAVAILABLE => WireErrorCode::StorageUnavailable,
         StatusCode::INTERNAL_SERVER_ERROR => WireErrorCode::Internal,

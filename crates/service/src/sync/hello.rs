@@ -1,17 +1,16 @@
 //! Hello: does the device's memory fit the service's?
 
-use caseload_protocol::PROTOCOL_VERSION;
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::facts::PracticeHead;
 use caseload_protocol::messages::{HelloAction, HelloRequest, HelloResponse, LastOp, WireErrorCode};
+use caseload_protocol::{OLDEST_PROTOCOL, PROTOCOL_VERSION};
 
 use super::pull;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
 
-/// The oldest protocol that is still understood, and the oldest writer whose documents are accepted.
-const OLDEST_PROTOCOL: u32 = 1;
+/// The oldest writer whose documents are accepted.
 const MIN_WRITER: u32 = 1;
 
 /// Says what a device has to do before it goes on.

@@ -15,3 +15,4 @@ mod reading;
 mod running;
 mod scopes;
 mod signing_in;
+mod versions;

@@ -15,6 +15,7 @@ use caseload_domain::entities::care_relationship_id;
 use caseload_domain::time::Millis;
 use caseload_domain::{ClientId, DeviceId, Document, EntityId, EntityKey, PracticeId, ReplicaId, Role, UserId};
 use caseload_protocol::auth::{ClaimRequest, RegisterReplicaRequest, ReplicaKind};
+use caseload_protocol::messages::WireErrorCode;
 use caseload_service::{MasterKeySource, RunningService, Service, ServiceConfig};
 use caseload_store::{
     Action, Author, Entropy, FileKind, Identity as FileIdentity, KeyProof, Opening, Store, WriteError, WriteTx,
@@ -223,22 +224,20 @@ pub struct Desk {
 
 impl Desk {
     pub fn write<T>(&self, body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, WriteError>) -> T {
+        self.try_write(body).unwrap()
+    }
+
+    pub fn try_write<T>(&self, body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, WriteError>) -> Result<T, WriteError> {
         let author = Author {
             user: self.user,
             role: Role::Therapist,
             signing: &self.signing,
         };
-        self.store
-            .write(
-                &author,
-                Action {
-                    name: "test",
-                    at: now(),
-                },
-                body,
-            )
-            .unwrap()
-            .value
+        let action = Action {
+            name: "test",
+            at: now(),
+        };
+        self.store.write(&author, action, body).map(|committed| committed.value)
     }
 
     /// Offers back what a restored service lost; gives the number of rows.
@@ -342,10 +341,22 @@ pub struct Flaky {
     pub lost: AtomicUsize,
     paths: std::sync::Mutex<Vec<String>>,
     meanwhile: std::sync::Mutex<Option<Meanwhile>>,
+    elsewhere: std::sync::Mutex<Option<Elsewhere>>,
 }
 
 /// What happens on the computer while a request is on its way; told its path and how many went there before.
 pub type Meanwhile = Box<dyn FnMut(&str, usize) + Send>;
+
+/// How programs of another version would have put it: changes the body of a request to a path before it leaves, or of its answer before it
+/// is read, or refuses.
+pub type Elsewhere = Box<dyn FnMut(&str, Way, &mut Value) -> Result<(), WireErrorCode> + Send>;
+
+/// Which body of an exchange.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    There,
+    Back,
+}
 
 impl Flaky {
     fn new(address: &str) -> Self {
@@ -355,6 +366,35 @@ impl Flaky {
             lost: AtomicUsize::new(0),
             paths: std::sync::Mutex::new(Vec::new()),
             meanwhile: std::sync::Mutex::new(None),
+            elsewhere: std::sync::Mutex::new(None),
+        }
+    }
+
+    /// From now on this end or the other is of another version.
+    pub fn as_of_another_version(
+        &self,
+        change: impl FnMut(&str, Way, &mut Value) -> Result<(), WireErrorCode> + Send + 'static,
+    ) {
+        *self.elsewhere.lock().unwrap() = Some(Box::new(change));
+    }
+
+    /// From now on both ends are of this version again.
+    pub fn as_of_this_version(&self) {
+        *self.elsewhere.lock().unwrap() = None;
+    }
+
+    fn changed(&self, path: &str, way: Way, body: Vec<u8>) -> Result<Vec<u8>, TransportError> {
+        let mut elsewhere = self.elsewhere.lock().unwrap();
+        let Some(change) = elsewhere.as_mut() else {
+            return Ok(body);
+        };
+        let mut value = serde_json::from_slice(&body).unwrap();
+        match change(path, way, &mut value) {
+            Ok(()) => Ok(serde_json::to_vec(&value).unwrap()),
+            Err(code) => Err(TransportError::Refused {
+                code,
+                retry_after_ms: None,
+            }),
         }
     }
 
@@ -381,7 +421,14 @@ impl Transport for Flaky {
         let is_lost = *self.lose_answers_to.lock().unwrap() == Some(request.path);
         Box::pin(async move {
             let path = request.path;
-            let answer = self.inner.exchange(request).await;
+            let mut request = request;
+            if let Some(body) = request.body.take() {
+                request.body = Some(self.changed(path, Way::There, body)?);
+            }
+            let answer = match self.inner.exchange(request).await {
+                Ok(body) => self.changed(path, Way::Back, body),
+                refused => refused,
+            };
             if let Some(work) = self.meanwhile.lock().unwrap().as_mut() {
                 work(path, earlier);
             }
