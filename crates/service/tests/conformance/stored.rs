@@ -1,10 +1,13 @@
-//! What lies on the disks, as literal text: rows, history and receipts of one small history. They stay for as long as a practice keeps
-//! records; a test that fails here means that an installed service no longer finds what an earlier one wrote.
+//! What lies on the disks, as literal text: rows, history and receipts of one small history, people and computers, sessions, files. They stay
+//! for as long as a practice keeps records; a test that fails here means that an installed service no longer finds what an earlier one wrote.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use caseload_protocol::checksum::hex;
+use caseload_domain::{BlobId, DeviceId};
+use caseload_protocol::checksum::{hex, sha256};
+use caseload_service::storage::{BlobPart, Enrolment, Keeping, Rotation, Session, TokenHash, Tokens};
 use caseload_vault::DatabaseKey;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
@@ -12,12 +15,15 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
-use crate::clinic::{Clinic, DESK, OWNER, booking, client_document, create, grant, note, patch, void};
+use crate::accounts::{NOW, enrolment};
+use crate::clinic::{
+    Clinic, DESK, OWNER, account, booking, client_document, create, device, grant, note, patch, user, uuid, void,
+};
 use crate::ground::{Ground, master};
 
-on_both_storages!(rows_history_and_receipts_are_stored_in_the_form_of_every_earlier_program);
+on_both_storages!(everything_is_stored_in_the_form_of_every_earlier_program);
 
-async fn rows_history_and_receipts_are_stored_in_the_form_of_every_earlier_program(ground: Ground) {
+async fn everything_is_stored_in_the_form_of_every_earlier_program(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     let mut owner = clinic.sender(800, OWNER).await;
     let mut desk = clinic.sender(801, DESK).await;
@@ -33,6 +39,18 @@ async fn rows_history_and_receipts_are_stored_in_the_form_of_every_earlier_progr
     let written = vec![create("session_note", 4, &note(1, OWNER, "text"))];
     clinic.push(&mut owner, written).await;
     clinic.push(&mut desk, vec![void("appointment", 3, 1)]).await;
+    people_and_computers(&clinic).await;
+    sessions(&clinic).await;
+    files(&clinic).await;
+    let keeping = Keeping {
+        now_ms: NOW,
+        keep_ms: 400 * 86_400_000,
+    };
+    clinic
+        .storage
+        .collect_tombstones(clinic.practice, keeping)
+        .await
+        .unwrap();
 
     let (name, stored) = match ground.folder() {
         Some(folder) => {
@@ -48,6 +66,79 @@ async fn rows_history_and_receipts_are_stored_in_the_form_of_every_earlier_progr
     assert!(golden == stored, "{} is to be\n{stored}", path.display());
 }
 
+/// Somebody joined by an enrolment on a computer that was revoked later; another enrolment waits.
+async fn people_and_computers(clinic: &Clinic) {
+    let (storage, practice) = (&clinic.storage, clinic.practice);
+    let waits = Enrolment {
+        sealed_bundle: Some("sealed for the one who joins".into()),
+        admin_certificate: json!({"statement": {"admin": 1}}),
+        ..enrolment("waits", OWNER)
+    };
+    for left in [enrolment("used", DESK), waits] {
+        storage.put_enrolment(practice, &left).await.unwrap();
+    }
+    let reception = device(710, &[DESK]);
+    storage
+        .redeem_enrolment(practice, "used", &account(DESK), &reception, NOW)
+        .await
+        .unwrap();
+    assert!(storage.revoke_device(practice, reception.device).await.unwrap());
+}
+
+/// One session that was refreshed once, and one that was ended.
+async fn sessions(clinic: &Clinic) {
+    let tokens = |number: u8| Tokens {
+        access: TokenHash([number; 32]),
+        access_expires_ms: NOW + 900_000,
+        refresh: TokenHash([number + 100; 32]),
+        refresh_expires_ms: NOW + 2_592_000_000,
+    };
+    let (storage, practice) = (&clinic.storage, clinic.practice);
+    for (family, number) in [("goes on", 1), ("over", 2)] {
+        let session = Session {
+            family: family.into(),
+            practice,
+            user: user(OWNER),
+            device: DeviceId::new(uuid(700)),
+        };
+        storage.put_session(&session, &tokens(number)).await.unwrap();
+    }
+    let rotated = storage
+        .rotate_session(practice, &tokens(1).refresh, &tokens(3), NOW)
+        .await
+        .unwrap();
+    assert!(matches!(rotated, Rotation::Rotated(_)));
+    storage.end_session(practice, "over").await.unwrap();
+}
+
+/// One file that is complete, in two parts, and one that was begun.
+async fn files(clinic: &Clinic) {
+    let (storage, practice) = (&clinic.storage, clinic.practice);
+    for (number, offset, bytes) in [(1, 0, "whole"), (1, 5, " file"), (2, 0, "begun")] {
+        let part = BlobPart {
+            blob: BlobId::new(uuid(number)),
+            offset,
+            bytes: bytes.into(),
+            by: user(OWNER),
+            now_ms: NOW,
+            most: 1 << 20,
+        };
+        storage.put_blob(practice, part).await.unwrap();
+    }
+    let whole = b"whole file";
+    storage
+        .commit_blob(practice, BlobId::new(uuid(1)), 10, sha256(whole), NOW)
+        .await
+        .unwrap();
+}
+
+/// No table or collection may be without a row in the literal text.
+#[track_caller]
+fn has_rows_of_all(text: &str, names: BTreeSet<String>) {
+    let lines = text.lines().filter(|line| !line.starts_with(' '));
+    assert_eq!(lines.map(str::to_owned).collect::<BTreeSet<_>>(), names);
+}
+
 /// The tables of a service's file, opened with nothing but the master key.
 fn of_file(path: &Path) -> String {
     let mut bytes = [0; DatabaseKey::LEN];
@@ -61,10 +152,19 @@ fn of_file(path: &Path) -> String {
     let mut text = String::new();
     for (table, order) in [
         ("practice", "practice"),
+        ("account", "user"),
+        ("device", "device"),
+        ("device_user", "device, user"),
+        ("enrolment", "id"),
+        ("session", "family"),
+        ("spent_refresh", "refresh"),
         ("replica", "number"),
         ("entity", "seq"),
         ("entity_slot", "slot, row"),
         ("op", "replica, mut"),
+        ("head_mark", "at_ms"),
+        ("blob", "blob"),
+        ("blob_chunk", "blob, off"),
     ] {
         let mut statement = connection
             .prepare(&format!("SELECT * FROM {table} ORDER BY {order}"))
@@ -78,6 +178,11 @@ fn of_file(path: &Path) -> String {
             }
         }
     }
+    let mut tables = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        .unwrap();
+    let tables = tables.query_map([], |row| row.get(0)).unwrap();
+    has_rows_of_all(&text, tables.map(Result::unwrap).collect());
     text
 }
 
@@ -100,9 +205,16 @@ async fn of_database(ground: &Ground) -> String {
     let mut text = String::new();
     for (collection, order) in [
         ("practices", doc! { "p": 1 }),
+        ("accounts", doc! { "user": 1 }),
+        ("devices", doc! { "device": 1 }),
+        ("enrolments", doc! { "id": 1 }),
+        ("sessions", doc! { "family": 1 }),
         ("replicas", doc! { "number": 1 }),
         ("entities", doc! { "seq": 1 }),
         ("ops", doc! { "replica": 1, "mut": 1 }),
+        ("head_marks", doc! { "at": 1 }),
+        ("blobs", doc! { "blob": 1 }),
+        ("blob_chunks", doc! { "blob": 1, "off": 1 }),
     ] {
         let mut found = database
             .collection::<Document>(collection)
@@ -126,6 +238,9 @@ async fn of_database(ground: &Ground) -> String {
             }
         }
     }
+    let collections = database.list_collection_names().await.unwrap();
+    let own = collections.into_iter().filter(|name| !name.starts_with("system."));
+    has_rows_of_all(&text, own.collect());
     client.shutdown().immediate(true).await;
     text
 }
@@ -136,6 +251,7 @@ fn of_bson(value: Bson) -> String {
         Bson::Null => "null".into(),
         Bson::Boolean(value) => value.to_string(),
         Bson::Int64(number) => format!("{number}L"),
+        Bson::DateTime(at) => format!("{}ms", at.timestamp_millis()),
         Bson::String(text) => format!("{text:?}"),
         Bson::Binary(binary) => format!("x{:02x}:{}", u8::from(binary.subtype), hex(&binary.bytes)),
         Bson::Array(items) => format!("[{}]", items.into_iter().map(of_bson).collect::<Vec<_>>().join(", ")),
