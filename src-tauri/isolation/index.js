@@ -53,6 +53,7 @@ const commands = new Set([
   "sync_overview",
   "share_now",
   "retry_refused",
+  "discard_refused",
   "conflicts",
   "settle_conflict",
   "clashes",

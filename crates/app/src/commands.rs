@@ -63,6 +63,7 @@ macro_rules! commands {
             blocking sync_overview() -> SyncOverview;
             waiting share_now() -> SyncOverview;
             waiting retry_refused(ById) -> SyncOverview;
+            blocking discard_refused(ById) -> SyncOverview;
             blocking conflicts() -> Vec<Conflict>;
             blocking settle_conflict(SettleConflict) -> Vec<Conflict>;
             blocking clashes() -> Vec<Clash>;

@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// What a restored service had lost and computers offered back.
     #[command(subcommand)]
     Reoffers(Reoffers),
+    /// Changes that the service did not take.
+    #[command(subcommand)]
+    Refused(Refused),
     /// Share now: send what waits, fetch what is new.
     Sync,
     /// Sums over everything here, beside the service's.
@@ -615,6 +618,22 @@ pub(crate) enum Reoffers {
     AcceptAll,
     /// Let one be; it stays recorded.
     Refuse {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Refused {
+    /// List the changes that the service did not take.
+    List,
+    /// Make one again, on what is there now, and share it.
+    Retry {
+        /// Its id.
+        id: String,
+    },
+    /// Throw one away for good.
+    Discard {
         /// Its id.
         id: String,
     },

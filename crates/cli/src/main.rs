@@ -129,6 +129,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Conflicts(command) => settle::conflicts(&context, command).await,
         Command::Clashes(command) => settle::clashes(&context, command).await,
         Command::Reoffers(command) => settle::reoffers(&context, command).await,
+        Command::Refused(command) => settle::refused(&context, command).await,
         Command::Sync => settle::sync(&context).await,
         Command::Checksum => settle::checksum(&context).await,
         Command::Audit(arguments::Audit::Verify) => settle::verify_audit(&context).await,

@@ -1,9 +1,9 @@
 //! Sharing, what a person has to settle, and the proofs.
 
-use caseload_app::dto::{ClashChoice, ConflictChoice, SettleClash, SettleConflict, SettleReoffer};
+use caseload_app::dto::{ById, ClashChoice, ConflictChoice, SettleClash, SettleConflict, SettleReoffer};
 
 use crate::Done;
-use crate::arguments::{Clashes, Conflicts, Keep, Reoffers, Settlement};
+use crate::arguments::{Clashes, Conflicts, Keep, Refused, Reoffers, Settlement};
 use crate::signed_in::Context;
 
 pub(crate) async fn conflicts(context: &Context, command: Conflicts) -> Done {
@@ -50,6 +50,19 @@ pub(crate) async fn reoffers(context: &Context, command: Reoffers) -> Done {
         Reoffers::Accept { id } => context.with(|app| Ok(app.settle_reoffer(settle(id, true))?)).await,
         Reoffers::Refuse { id } => context.with(|app| Ok(app.settle_reoffer(settle(id, false))?)).await,
         Reoffers::AcceptAll => context.with(|app| Ok(app.accept_all_reoffers()?)).await,
+    }
+}
+
+pub(crate) async fn refused(context: &Context, command: Refused) -> Done {
+    match command {
+        Refused::List => context.with(|app| Ok(app.sync_overview()?.refused)).await,
+        Refused::Discard { id } => context.with(|app| Ok(app.discard_refused(ById { id })?)).await,
+        Refused::Retry { id } => {
+            let app = context.sign_in()?;
+            let answer = app.retry_refused(ById { id }).await;
+            app.lock().await?;
+            context.print(&answer?)
+        }
     }
 }
 

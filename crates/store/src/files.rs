@@ -327,6 +327,17 @@ impl Store {
     }
 }
 
+/// Takes the files of those of `keys` that are no document here any more out of the queue. The ciphertext is swept away at the next opening.
+pub(crate) fn forget_queued(connection: &Connection, keys: &[EntityKey]) -> Result<(), StorageError> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM file WHERE type = ?1 AND id = ?2 AND NOT EXISTS (SELECT 1 FROM doc WHERE type = ?1 AND id = ?2)",
+    )?;
+    for key in keys {
+        statement.execute(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
+    }
+    Ok(())
+}
+
 fn blobs_of(connection: &Connection, sql: &str) -> Result<Vec<BlobId>, StorageError> {
     let mut statement = connection.prepare_cached(sql)?;
     let blobs = statement.query_map([], |row| row.get(0).map(Uuid::from_bytes).map(BlobId::new))?;

@@ -27,6 +27,7 @@ use thiserror::Error;
 use crate::audit::{self, Action, Entry, Touched};
 use crate::entropy::Entropy;
 use crate::error::StorageError;
+use crate::files;
 use crate::fold;
 use crate::lost;
 use crate::outbox::{self, touches};
@@ -437,7 +438,7 @@ impl<'a> WriteTx<'a> {
     /// [`WriteError`]; then the group is kept.
     pub fn retry(&mut self, grp: GroupId) -> Result<(), WriteError> {
         let group = refused::refused_group(self.reads.connection(), grp)?.ok_or(WriteError::Missing)?;
-        self.discard(grp)?;
+        self.forget(grp)?;
         for op in group.ops {
             let Op {
                 kind,
@@ -463,18 +464,25 @@ impl<'a> WriteTx<'a> {
         Ok(())
     }
 
-    /// Forgets a refused or held group for good.
+    /// Forgets a refused or held group for good, with the files of documents that it would have made.
     ///
     /// # Errors
     /// [`WriteError::Storage`].
     pub fn discard(&mut self, grp: GroupId) -> Result<(), WriteError> {
+        let keys = self.forget(grp)?;
+        files::forget_queued(self.reads.connection(), &keys)?;
+        Ok(())
+    }
+
+    /// Forgets a refused or held group; gives the entities that it was about.
+    fn forget(&mut self, grp: GroupId) -> Result<Vec<EntityKey>, WriteError> {
         let connection = self.reads.connection();
         let keys = refused::forget(connection, grp)?;
-        for key in outbox::show_again(connection, self.meta.kind, keys)? {
+        for key in outbox::show_again(connection, self.meta.kind, keys.iter().cloned())? {
             self.touch(&key, None, None);
         }
         self.has_local_changes = true;
-        Ok(())
+        Ok(keys)
     }
 
     /// A patch whose operation id is fixed, so that doing it again changes nothing anywhere.

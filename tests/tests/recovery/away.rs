@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use caseload_testkit::mongod::Mongod;
-use caseload_tests::computer::text_at;
+use caseload_tests::computer::{Computer, text_at};
 
 use crate::clinic::{Clinic, add_client, has_phone, is_equal, reviews, set_phone, share};
 
@@ -58,6 +58,7 @@ fn away_for_too_long(mongodb: Option<&str>) -> Result<()> {
         refused.len() == 1,
         "what nobody has any more was not changed, and that is told: {overview}"
     );
+    what_was_refused_is_thrown_away(&clinic.desk, &text_at(&refused[0], "/id")?)?;
     is_equal(&clinic.desk)?;
     ensure!(reviews(&clinic.desk)? == 0, "what went is not offered back");
     let listed = clinic.desk.run(&["documents", "list", &client])?.to_string();
@@ -68,6 +69,26 @@ fn away_for_too_long(mongodb: Option<&str>) -> Result<()> {
     clinic.therapist.run(&["clients", "show", &new])?;
     is_equal(&clinic.therapist)?;
     clinic.service.stop()
+}
+
+/// It cannot be made again, because what it was about is gone; it stays until somebody throws it away.
+fn what_was_refused_is_thrown_away(desk: &Computer, id: &str) -> Result<()> {
+    let again = desk.refused(&["refused", "retry", id])?;
+    ensure!(again.code == "not_found", "{again:?}");
+    let listed = desk.run(&["refused", "list"])?;
+    ensure!(
+        listed[0]["id"] == id && listed.as_array().is_some_and(|listed| listed.len() == 1),
+        "{listed}"
+    );
+    let overview = desk.run(&["refused", "discard", id])?;
+    ensure!(overview["refused"] == serde_json::json!([]), "{overview}");
+    let gone = desk.refused(&["refused", "discard", id])?;
+    ensure!(gone.code == "not_found", "{gone:?}");
+    ensure!(
+        desk.run(&["audit", "verify"]).is_ok(),
+        "it is in the audit trail, whose chain holds"
+    );
+    Ok(())
 }
 
 #[test]

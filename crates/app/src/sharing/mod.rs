@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use caseload_domain::EntityKey;
 use caseload_protocol::auth::{RegisterReplicaRequest, ReplicaKind};
-use caseload_store::Store;
+use caseload_store::{RefusedGroup, Store};
 use caseload_sync::engine::{Engine, Round};
 use caseload_sync::{HttpTransport, Identity, Session, SharedTransport};
 use caseload_vault::enrolment::{TlsPin, check_address};
@@ -112,6 +112,19 @@ impl App {
             return answer("retry_refused", Err(fault));
         }
         self.sync_overview()
+    }
+
+    /// Throws a refused change away for good: what it was about is shown as the service has it. The audit trail says who did so and when.
+    /// Whoever made the change may, and an administrator.
+    ///
+    /// # Errors
+    /// `not_found`, `forbidden`.
+    pub fn discard_refused(&self, request: ById) -> Result<SyncOverview, AppError> {
+        let done = self.core.login().and_then(|login| {
+            discard(&self.core, &login, &request.id)?;
+            overview(&self.core, &login)
+        });
+        answer("discard_refused", done)
     }
 
     /// Sums over everything held here, recomputed, and the service's sums over the same where it can be asked.
@@ -346,11 +359,25 @@ pub(crate) fn tell(core: &Core, login: &Login, state: SyncState, problem: Option
 }
 
 fn retry(core: &Core, login: &Login, id: &str) -> Result<(), Fault> {
+    let (store, refused) = refused_group(login, id)?;
+    core.write(store, login, "sync.retry", |tx| Ok(tx.retry(refused.grp)?))
+}
+
+fn discard(core: &Core, login: &Login, id: &str) -> Result<(), Fault> {
+    let (store, refused) = refused_group(login, id)?;
+    if refused.actor != login.user && !login.admin {
+        return Err(ErrorCode::Forbidden.into());
+    }
+    core.write(store, login, "sync.discard", |tx| Ok(tx.discard(refused.grp)?))
+}
+
+/// A refused change and the file that it is in.
+fn refused_group<'a>(login: &'a Login, id: &str) -> Result<(&'a Arc<Store>, RefusedGroup), Fault> {
     let group: caseload_domain::GroupId = checks::id(id)?;
     for store in [Some(&login.office), login.clinical.as_ref()].into_iter().flatten() {
         let refused = store.read(|read| read.refused())?;
-        if refused.iter().any(|known| known.grp == group) {
-            return core.write(store, login, "sync.retry", |tx| Ok(tx.retry(group)?));
+        if let Some(found) = refused.into_iter().find(|known| known.grp == group) {
+            return Ok((store, found));
         }
     }
     Err(ErrorCode::NotFound.into())

@@ -6,10 +6,11 @@ use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, Scope};
 use caseload_protocol::blobs::{BlobReference, reference};
 use caseload_protocol::checksum::sha256;
+use caseload_protocol::messages::{OpResult, Outcome, Refusal};
 use caseload_store::{FileError, FileKind, FileState, NewFile, Store, WriteError};
 use serde_json::{Value, json};
 
-use crate::fixture::{Clinic, client_id, cursor, doc, get, key_of, wire};
+use crate::fixture::{Clinic, client_id, cursor, doc, get, key_of, results, wire};
 
 const MOST: u64 = 100 << 20;
 
@@ -223,6 +224,26 @@ fn after_a_resync_every_file_that_is_here_is_offered_again() {
         [file],
         "a service that was restored may have lost it"
     );
+}
+
+#[test]
+fn the_file_of_a_refused_document_waits_with_it_and_goes_when_the_change_is_thrown_away() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let file = added(&clinic, &store, &key_of("document", 1), b"nobody wants it");
+    let sent = store.next_groups(100, 1 << 20).unwrap();
+    let refuse = |result: OpResult| OpResult {
+        st: Outcome::Rejected,
+        why: Some(Refusal::Forbidden),
+        ..result
+    };
+    let answers: Vec<OpResult> = results(&sent, 1).into_iter().map(refuse).collect();
+    store.acknowledge(&answers, "e1", Millis(1)).unwrap();
+    assert_eq!(store.files_to_share().unwrap(), [file], "the change can be made again");
+    clinic.write(&store, |tx| tx.discard(sent[0].grp)).unwrap();
+    assert!(store.files_to_share().unwrap().is_empty());
+    store.sweep_files().unwrap();
+    assert!(names(&clinic).is_empty(), "{:?}", names(&clinic));
 }
 
 #[test]

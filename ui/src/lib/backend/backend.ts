@@ -56,6 +56,7 @@ export interface Commands {
   sync_overview: [void, t.SyncOverview];
   share_now: [void, t.SyncOverview];
   retry_refused: [t.ById, t.SyncOverview];
+  discard_refused: [t.ById, t.SyncOverview];
   conflicts: [void, t.Conflict[]];
   settle_conflict: [t.SettleConflict, t.Conflict[]];
   clashes: [void, t.Clash[]];

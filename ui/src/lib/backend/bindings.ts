@@ -57,6 +57,7 @@ export const commands = {
 	sync_overview: () => __TAURI_INVOKE<SyncOverview_Serialize>("sync_overview"),
 	share_now: () => __TAURI_INVOKE<SyncOverview_Serialize>("share_now"),
 	retry_refused: (request: ById) => __TAURI_INVOKE<SyncOverview_Serialize>("retry_refused", { request }),
+	discard_refused: (request: ById) => __TAURI_INVOKE<SyncOverview_Serialize>("discard_refused", { request }),
 	conflicts: () => __TAURI_INVOKE<Conflict_Serialize[]>("conflicts"),
 	settle_conflict: (request: SettleConflict) => __TAURI_INVOKE<Conflict_Serialize[]>("settle_conflict", { request }),
 	clashes: () => __TAURI_INVOKE<Clash_Serialize[]>("clashes"),
