@@ -1,5 +1,5 @@
-//! A file that was added on one computer is on the other byte for byte, though the service died while it was sent; and it is nobody's who
-//! may not read its document.
+//! A file that was added on one computer is on the other byte for byte, though the service died while it was sent and the line was cut while it
+//! was fetched; and it is nobody's who may not read its document.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -43,10 +43,18 @@ fn a_file_survives_the_service(mongodb: Option<&str>) -> Result<()> {
     let service = Arc::new(Mutex::new(service));
     // The service is killed when this many parts more have come; 0 leaves it alive.
     let deadly = Arc::new(AtomicUsize::new(0));
+    // The line is cut when this many parts more have been given out; 0 leaves it whole.
+    let cut = Arc::new(AtomicUsize::new(0));
     let seen = Seen::default();
     let relay = {
         let (service, deadly, seen) = (Arc::clone(&service), Arc::clone(&deadly), Arc::clone(&seen));
-        Relay::start(&address, move |exchange| decide(exchange, &service, &deadly, &seen))?
+        let cut = Arc::clone(&cut);
+        Relay::start(&address, move |exchange| {
+            if exchange.request.starts_with(b"GET /v1/blobs/") {
+                return fetching(exchange, &cut, &seen);
+            }
+            decide(exchange, &service, &deadly, &seen)
+        })?
     };
     let (therapist, desk) = practice(root, &relay.address(), &code)?;
     let (scan, report) = (file(root, "scan.pdf", 1)?, file(root, "report.pdf", 2)?);
@@ -83,7 +91,19 @@ fn a_file_survives_the_service(mongodb: Option<&str>) -> Result<()> {
     );
     ensure!(therapist.run(&["documents", "list", &client])?[0]["file"] == "here");
 
+    cut.store(4, Ordering::SeqCst);
+    let refusal = desk.refused(&["sync"])?;
+    ensure!(refusal.code == "offline" && refusal.retry, "{refusal:?}");
+    let listed = desk.run(&["documents", "list", &client])?;
+    ensure!(listed[0]["file"] != "here", "half of a file is none: {listed}");
+    seen.lock().unwrap().clear();
     share(&desk)?;
+    let parts = seen.lock().unwrap().clone();
+    let first = parts.iter().find(|part| part.starts_with("GET"));
+    ensure!(
+        first.is_some_and(|first| first.ends_with(&format!("bytes={}", 3 * PART))),
+        "the download goes on where it was cut: {parts:?}"
+    );
     let listed = desk.run(&["documents", "list", &client])?;
     ensure!(
         listed[0]["file"] == "here" && listed[0]["category"] == "referral",
@@ -119,6 +139,21 @@ fn a_file_survives_the_service(mongodb: Option<&str>) -> Result<()> {
     ensure!(fs::read(&own)? == fs::read(&report)?);
     service.lock().unwrap().stop()?;
     hunt(root, &[&therapist, &desk])
+}
+
+/// Bytes of one part that is fetched.
+const PART: usize = 1 << 20;
+
+/// Notes from where a part is asked for, and loses what the last one before the cut brings.
+fn fetching(exchange: &Exchange, cut: &AtomicUsize, seen: &Seen) -> Fate {
+    let head = String::from_utf8_lossy(&exchange.request).to_lowercase();
+    let from = head.split("range: ").nth(1).and_then(|range| range.split('-').next());
+    let from = from.unwrap_or_default();
+    seen.lock().unwrap().push(format!("GET {} {from}", exchange.path));
+    if cut.load(Ordering::SeqCst) == 0 || cut.fetch_sub(1, Ordering::SeqCst) > 1 {
+        return Fate::Passed;
+    }
+    Fate::Lost
 }
 
 fn decide(exchange: &Exchange, service: &Mutex<Service>, deadly: &AtomicUsize, seen: &Seen) -> Fate {

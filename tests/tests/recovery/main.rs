@@ -1,18 +1,21 @@
-//! What happens when a machine is lost, copied or put back from a copy, with the real programs: the service restored from an older copy
-//! ([`restored`]), a computer away for longer than void entries are remembered ([`away`]), a computer restored from a copy, a computer cloned,
-//! care that begins and ends, a clinician who is signed out before her work went out. The outbox is kept in all of them, and in the end every computer and the service hold the same.
+//! What happens when a machine is lost, copied or put back from a copy, with the real programs on both storages: the service restored from an
+//! older copy ([`restored`]), a computer away for longer than void entries are remembered ([`away`]), a computer restored from a copy, a computer
+//! cloned, care that begins and ends, a clinician who is signed out before her work went out; and a program that the service does not speak
+//! with any more ([`versions`]). The outbox is kept in all of them, and in the end every computer and the service hold the same.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod away;
 mod clinic;
 mod restored;
+mod versions;
 
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use caseload_app::dto::Unlock;
 use caseload_app::{App, Env, Sharing};
+use caseload_testkit::mongod::Mongod;
 use caseload_tests::computer::{Computer, text_at};
 use serde_json::Value;
 
@@ -20,9 +23,8 @@ use crate::clinic::{
     Clinic, OWNER, PASSPHRASE, add_client, copy_folder, has_phone, is_equal, is_equal_for, set_phone, share, share_as,
 };
 
-#[test]
-fn a_computer_restored_from_a_copy_gets_everything_back_and_keeps_what_waited_in_the_copy() -> Result<()> {
-    let clinic = Clinic::publish()?;
+fn restored_from_a_copy(mongodb: Option<&str>) -> Result<()> {
+    let clinic = Clinic::publish_on(mongodb, |_| Ok(()))?;
     let client = add_client(&clinic.desk, "Kim")?;
     share(&clinic.desk)?;
     let copy = clinic.folder.path().join("desk-copy");
@@ -46,9 +48,8 @@ fn a_computer_restored_from_a_copy_gets_everything_back_and_keeps_what_waited_in
     clinic.service.stop()
 }
 
-#[test]
-fn a_cloned_computer_and_its_original_both_go_on_and_lose_nothing() -> Result<()> {
-    let mut clinic = Clinic::publish()?;
+fn cloned(mongodb: Option<&str>) -> Result<()> {
+    let mut clinic = Clinic::publish_on(mongodb, |_| Ok(()))?;
     let client = add_client(&clinic.desk, "Kim")?;
     clinic.everybody_is_equal()?;
     let clone = Computer::new(clinic.folder.path(), "clone", clinic.desk.passphrase())?;
@@ -75,10 +76,8 @@ fn a_cloned_computer_and_its_original_both_go_on_and_lose_nothing() -> Result<()
     clinic.service.stop()
 }
 
-#[test]
-fn care_that_begins_brings_the_record_and_care_that_ends_takes_it_away_after_what_was_not_sent_went_out() -> Result<()>
-{
-    let mut clinic = Clinic::publish()?;
+fn care_begins_and_ends(mongodb: Option<&str>) -> Result<()> {
+    let mut clinic = Clinic::publish_on(mongodb, |_| Ok(()))?;
     let colleague = Computer::new(clinic.folder.path(), "colleague", "meadow granite ribbon tea")?;
     clinic.enrol(&colleague, "therapist", "Colleague")?;
     let client = add_client(&clinic.therapist, "Kim")?;
@@ -118,10 +117,9 @@ fn care_that_begins_brings_the_record_and_care_that_ends_takes_it_away_after_wha
     clinic.service.stop()
 }
 
-#[test]
-fn a_clinician_signed_out_with_unsent_work_is_counted_for_everybody_and_it_goes_at_her_next_sign_in() -> Result<()> {
+fn signed_out_with_unsent_work(mongodb: Option<&str>) -> Result<()> {
     const SECOND: &str = "Second";
-    let mut clinic = Clinic::publish_on(None, |computer| {
+    let mut clinic = Clinic::publish_on(mongodb, |computer| {
         let app = App::open_with(computer.profile(), Env::system().sharing(Sharing::WhenAsked)).unwrap();
         let user_id = app.status().unwrap().users[0].id.clone();
         let passphrase = Some(PASSPHRASE.to_owned());
@@ -159,4 +157,43 @@ fn a_clinician_signed_out_with_unsent_work_is_counted_for_everybody_and_it_goes_
     is_equal_for(shared, &["--user", SECOND])?;
     is_equal_for(shared, &["--user", OWNER])?;
     clinic.service.stop()
+}
+
+#[test]
+fn a_computer_restored_from_a_copy_gets_everything_back_and_keeps_what_waited_in_the_copy() -> Result<()> {
+    restored_from_a_copy(None)
+}
+
+#[test]
+fn a_cloned_computer_and_its_original_both_go_on_and_lose_nothing() -> Result<()> {
+    cloned(None)
+}
+
+#[test]
+fn care_that_begins_brings_the_record_and_care_that_ends_takes_it_away_after_what_was_not_sent_went_out() -> Result<()>
+{
+    care_begins_and_ends(None)
+}
+
+#[test]
+fn a_clinician_signed_out_with_unsent_work_is_counted_for_everybody_and_it_goes_at_her_next_sign_in() -> Result<()> {
+    signed_out_with_unsent_work(None)
+}
+
+#[tokio::test]
+async fn the_same_four_with_a_service_on_mongodb() -> Result<()> {
+    let server = Mongod::replica_set().await?;
+    let stories = [
+        restored_from_a_copy,
+        cloned,
+        care_begins_and_ends,
+        signed_out_with_unsent_work,
+    ];
+    for (number, story) in stories.into_iter().enumerate() {
+        let uri = server.uri(&format!("story{number}"));
+        tokio::task::spawn_blocking(move || story(Some(&uri)))
+            .await?
+            .with_context(|| format!("story {number} on MongoDB"))?;
+    }
+    Ok(())
 }
