@@ -199,8 +199,18 @@ fn every_other_value_is_kept(clinic: &Clinic) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// `PROPTEST_CASES` looks further.
+fn config() -> ProptestConfig {
+    let from_environment = ProptestConfig::default();
+    let is_set = std::env::var_os("PROPTEST_CASES").is_some();
+    ProptestConfig {
+        cases: if is_set { from_environment.cases } else { 400 },
+        ..from_environment
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn any_history_keeps_the_invariants(steps in proptest::collection::vec(step(), 1..60)) {

@@ -1,5 +1,6 @@
 //! Random histories of one device against a service of a few lines. After every step: what is shown is the service's version with the waiting
-//! operations replayed; what was sent never changes; no base is ever raised; numbers have no gap; signatures verify. At rest both are equal.
+//! operations replayed; what was sent never changes; no base is ever raised; numbers have no gap; signatures verify; what a person changed
+//! waits as an operation. At rest both are equal.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -211,10 +212,30 @@ impl Device {
             name: "test",
             at: Millis(self.clock),
         };
+        let before = self.shown();
         match self.store().write(&author, action, body) {
             Ok(_) => {}
             Err(error) => assert!(error.is_refusal(), "{error:?}"),
         }
+        for ((key, now, waiting), (_, earlier, _)) in self.shown().into_iter().zip(before) {
+            assert!(
+                now == earlier || waiting > 0,
+                "{key:?} was changed and nothing of it waits"
+            );
+        }
+    }
+
+    /// Each entity as it is shown, and how many operations on it wait.
+    fn shown(&self) -> Vec<(EntityKey, Option<Working>, usize)> {
+        let read = |reads: &crate::ReadTx<'_>| {
+            let each = (0..ENTITIES).map(key).map(|key| {
+                let stored = rows::load(reads.connection(), &key)?;
+                let waiting = outbox::ops_on(reads.connection(), &key)?.len();
+                Ok((key, stored.map(|stored| stored.working()).transpose()?, waiting))
+            });
+            each.collect::<Result<_, crate::StorageError>>()
+        };
+        self.store().read(read).unwrap()
     }
 
     fn reopen(&mut self) {
@@ -432,10 +453,12 @@ fn come_to_rest(device: &mut Device, service: &mut Service) {
 
 #[test]
 fn what_is_shown_is_always_the_services_version_with_what_waits_replayed() {
+    let from_environment = Config::default();
+    let is_set = std::env::var_os("PROPTEST_CASES").is_some();
     let config = Config {
-        cases: 96,
+        cases: if is_set { from_environment.cases } else { 96 },
         failure_persistence: None,
-        ..Config::default()
+        ..from_environment
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     runner
