@@ -1,7 +1,7 @@
 //! Every entity, declared once: its scope, who may write it, its units with their merge policies, its validation and when it is frozen.
 //!
-//! Storage, sync and service read these declarations; nothing about an entity is repeated elsewhere. [`merge_table`] shows all of it to a
-//! reader.
+//! Storage, sync and service read these declarations; nothing about an entity is repeated elsewhere. [`merge_table`] and [`state_table`]
+//! show all of it to a reader.
 
 use crate::document::{Document, FieldProblem};
 use crate::entities;
@@ -172,6 +172,49 @@ pub fn merge_table() -> String {
     table
 }
 
+/// States in which a record may begin.
+const FIRST: [&str; 6] = ["requested", "scheduled", "invited", "active", "draft", "open"];
+
+/// What may follow each state of every unit that has states, as a Markdown table: what the documentation shows beside [`merge_table`].
+#[must_use]
+pub fn state_table() -> String {
+    let mut table = String::from("| record | unit | state | what may follow |\n|---|---|---|---|\n");
+    for entity in all() {
+        for unit in entity.units {
+            let Policy::State(next) = unit.policy else { continue };
+            for state in states(next) {
+                let following = match next(state) {
+                    [] => "nothing".to_owned(),
+                    following => following
+                        .iter()
+                        .map(|state| format!("`{state}`"))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                };
+                let line = format!("| {} | `{}` | `{state}` | {following} |\n", entity.kind, unit.name);
+                table.push_str(&line);
+            }
+        }
+    }
+    table
+}
+
+/// Every state that a record may come to, first ones first.
+fn states(next: fn(&str) -> &'static [&'static str]) -> Vec<&'static str> {
+    let mut found: Vec<&str> = FIRST.into_iter().filter(|state| !next(state).is_empty()).collect();
+    let mut at = 0;
+    while let Some(state) = found.get(at) {
+        let new: Vec<&str> = next(state)
+            .iter()
+            .filter(|state| !found.contains(state))
+            .copied()
+            .collect();
+        found.extend(new);
+        at += 1;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +252,24 @@ mod tests {
             "docs/sync.md must hold this table:\n{}",
             merge_table()
         );
+    }
+
+    #[test]
+    fn the_documented_state_table_is_the_declared_one_and_no_unit_with_states_is_missing_in_it() {
+        let (page, table) = (include_str!("../../../docs/sync.md"), state_table());
+        for entity in all() {
+            for unit in entity.units {
+                let is_listed = table.contains(&format!("| {} | `{}` |", entity.kind, unit.name));
+                assert_eq!(
+                    is_listed,
+                    matches!(unit.policy, Policy::State(_)),
+                    "{}.{}",
+                    entity.kind,
+                    unit.name
+                );
+            }
+        }
+        assert!(page.contains(&table), "docs/sync.md must hold this table:\n{table}");
     }
 
     #[test]
