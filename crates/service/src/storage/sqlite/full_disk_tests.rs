@@ -96,6 +96,7 @@ fn change(number: u16) -> PushBatch {
     PushBatch {
         replica: REPLICA,
         epoch: None,
+        known: None,
         groups: Arc::from([VerifiedGroup {
             group,
             actor: Some(actor),
