@@ -158,6 +158,7 @@ impl Clinic {
                 text_at(scope, "/here")? == text_at(scope, "/service")?,
                 "the two ends differ: {scope}"
             );
+            ensure!(scope["repaired"] == 0, "something had to be repaired: {scope}");
         }
         Ok(scopes.iter().filter_map(|scope| scope["records"].as_u64()).sum())
     }

@@ -486,6 +486,7 @@ fn sum(checksum: &Value, kind: &str) -> Result<Option<(String, u64)>> {
         here == text_at(scope, "/service")?,
         "the service's {kind} records differ: {scope}"
     );
+    ensure!(scope["repaired"] == 0, "something had to be repaired: {scope}");
     let records = scope["records"].as_u64().context("a number")?;
     ensure!(records > 0 && here.len() == 64, "{scope}");
     Ok(Some((here, records)))

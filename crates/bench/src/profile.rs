@@ -144,8 +144,11 @@ impl Link {
     /// When the service does not answer.
     pub(crate) async fn check(&self) -> Result<[CheckReport; 2]> {
         Ok([
-            self.office.check().await.context("check the office file")?,
-            self.clinical.check().await.context("check the clinical file")?,
+            self.office.check(clock::now()).await.context("check the office file")?,
+            self.clinical
+                .check(clock::now())
+                .await
+                .context("check the clinical file")?,
         ])
     }
 

@@ -174,6 +174,8 @@ struct Change {
     remove: BTreeMap<String, Vec<String>>,
     reason: Option<String>,
     op_id: Option<OpId>,
+    /// What its writer had seen, where that is not what is here now.
+    base: Option<i64>,
 }
 
 impl<'a> WriteTx<'a> {
@@ -432,13 +434,16 @@ impl<'a> WriteTx<'a> {
         self.change(OpKind::Place, appointment, Change::default())
     }
 
-    /// Makes the changes of a refused or held group again, on what is there now, and forgets the group.
+    /// Makes the changes of a refused or held group again, and forgets the group. They keep their bases: whoever tries again has not seen what
+    /// others wrote in the same place since then.
     ///
     /// # Errors
     /// [`WriteError`]; then the group is kept.
     pub fn retry(&mut self, grp: GroupId) -> Result<(), WriteError> {
         let group = refused::refused_group(self.reads.connection(), grp)?.ok_or(WriteError::Missing)?;
         self.forget(grp)?;
+        // A group of its own: folded into a change that waits it would lower that one's base, too.
+        self.sealed = true;
         for op in group.ops {
             let Op {
                 kind,
@@ -447,6 +452,7 @@ impl<'a> WriteTx<'a> {
                 add,
                 remove,
                 reason,
+                base_rev,
                 ..
             } = op;
             self.change(
@@ -458,6 +464,7 @@ impl<'a> WriteTx<'a> {
                     remove,
                     reason,
                     op_id: None,
+                    base: Some(base_rev),
                 },
             )?;
         }
@@ -534,7 +541,8 @@ impl<'a> WriteTx<'a> {
         let after_hash = sha256(text.as_bytes());
         match (&stored, &before) {
             (Some(stored), Some(before)) => {
-                op.base_rev = self.base_rev(stored, &op)?;
+                let seen = self.base_rev(stored, &op)?;
+                op.base_rev = change.base.map_or(seen, |base| base.min(seen));
                 self.touch(key, Some(sha256(stored.text.as_bytes())), Some(after_hash));
                 rows::update_local(
                     self.reads.connection(),

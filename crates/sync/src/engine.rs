@@ -94,8 +94,10 @@ pub struct CheckReport {
     pub total: String,
     /// Buckets that differed before the repair; empty when both were equal.
     pub differing: Vec<BucketName>,
-    /// Rows repaired.
+    /// Rows that were altered, missing or too many here. Rows that the service wrote behind the file's position are taken in and not counted.
     pub repaired: usize,
+    /// Entities whose content changed on this device.
+    pub changed: Vec<EntityKey>,
 }
 
 /// A push that is ready to be sent.
@@ -200,14 +202,23 @@ impl Engine {
         Ok(self.session.wait(seq).await?)
     }
 
-    /// Compares the file with the service by checksums recomputed on both ends, and fetches the rows that differ. Call it after a round. A
-    /// state from before the file's position is not compared.
+    /// Compares the file with the service by checksums recomputed on both ends, and fetches the rows that differ. Call it after a round; a
+    /// round of the same file waits meanwhile. A state from before the file's position is not compared, nor is another history.
     ///
     /// # Errors
     /// [`SyncError`].
-    pub async fn check(&self) -> Result<CheckReport, SyncError> {
+    pub async fn check(&self, now: Millis) -> Result<CheckReport, SyncError> {
+        // A page that came between the sums and the repair would be replaced by older rows.
+        let mut greeted = self.greeted.lock().await;
+        // A service that was put back lacks rows; a round offers them back, a repair would remove them.
+        if self.hello(now, &mut Round::default()).await?.is_none() {
+            *greeted = None;
+        }
         let state = self.blocking(|store| store.sync_state()).await??;
-        let scopes = state.scopes;
+        if state.divergence.is_some() {
+            return Err(diverged());
+        }
+        let (scopes, position) = (state.scopes, state.cursor.as_ref().map(|cursor| cursor.seq));
         let (practice, replica) = (self.session.identity().practice, state.replica);
         let request = |bucket| CheckRequest {
             practice,
@@ -216,7 +227,7 @@ impl Engine {
             bucket,
         };
         let answer: CheckResponse = self.session.post("/v1/sync/check", &request(None)).await?;
-        if state.cursor.is_some_and(|cursor| answer.seq < cursor.seq) {
+        if position.is_some_and(|position| answer.seq < position) {
             return Err(too_old_to_tell());
         }
         if answer.gc_floor != state.gc_floor {
@@ -229,25 +240,34 @@ impl Engine {
             .blocking(move |store| store.read(|read| read.sums(&sums_of)))
             .await??;
         let differing = ours.differing(&theirs);
-        let mut repaired = 0;
-        for bucket in &differing {
-            let answer: CheckResponse = self
-                .session
-                .post("/v1/sync/check", &request(Some(bucket.clone())))
-                .await?;
-            repaired += self.repair(bucket, &scopes, &answer).await?;
-        }
         let (rows, total) = ours.total();
-        Ok(CheckReport {
+        let mut report = CheckReport {
             seq: answer.seq,
             rows,
             total,
             differing,
-            repaired,
-        })
+            repaired: 0,
+            changed: Vec::new(),
+        };
+        for bucket in report.differing.clone() {
+            let answer: CheckResponse = self
+                .session
+                .post("/v1/sync/check", &request(Some(bucket.clone())))
+                .await?;
+            self.repair(&bucket, &scopes, &answer, position, &mut report).await?;
+        }
+        Ok(report)
     }
 
-    async fn repair(&self, bucket: &BucketName, scopes: &[Scope], theirs: &CheckResponse) -> Result<usize, SyncError> {
+    /// Takes in the rows of one bucket that differ; those up to `position` are counted.
+    async fn repair(
+        &self,
+        bucket: &BucketName,
+        scopes: &[Scope],
+        theirs: &CheckResponse,
+        position: Option<i64>,
+        report: &mut CheckReport,
+    ) -> Result<(), SyncError> {
         let (name, of) = (bucket.clone(), scopes.to_vec());
         let ours = self
             .blocking(move |store| store.read(|read| read.manifest(&of, &name)))
@@ -275,9 +295,11 @@ impl Engine {
             let answer: FetchResponse = self.session.post("/v1/sync/fetch", &request).await?;
             rows.extend(answer.rows);
         }
-        let repaired = rows.len() + gone.len();
-        self.blocking(move |store| store.repair(&rows, &gone)).await??;
-        Ok(repaired)
+        let is_new = |row: &WireRow| position.is_some_and(|position| row.seq > position);
+        report.repaired += rows.iter().filter(|row| !is_new(row)).count() + gone.len();
+        let changed = self.blocking(move |store| store.repair(&rows, &gone)).await??;
+        report.changed.extend(changed);
+        Ok(())
     }
 
     /// Greets the service; `None` when a recovery was made and the service is to be greeted again.

@@ -85,6 +85,10 @@ impl Story {
                     equal.as_deref() == Some("true"),
                     "the {kind} records differ from the service's"
                 );
+                ensure!(
+                    !window.has(&format!("checksum-repaired-{kind}"))?,
+                    "{kind} records had to be repaired"
+                );
             }
             window.picture("18-checksum")?;
         }

@@ -137,6 +137,7 @@ pub(crate) fn is_equal_for(computer: &Computer, person: &[&str]) -> Result<()> {
             text_at(scope, "/here")? == text_at(scope, "/service")?,
             "the two ends differ: {scope}"
         );
+        ensure!(scope["repaired"] == 0, "something had to be repaired: {scope}");
     }
     Ok(())
 }

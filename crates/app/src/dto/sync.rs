@@ -257,6 +257,8 @@ pub struct ScopeChecksum {
     pub here: String,
     /// The service's sum over the same records, when it could be asked.
     pub service: Option<String>,
+    /// Records that were altered, missing or too many here and were fetched again from the service before `here` was summed.
+    pub repaired: u32,
 }
 
 /// What walking one audit chain found. For the command line; the window has no screen for it yet.

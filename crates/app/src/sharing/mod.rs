@@ -393,34 +393,41 @@ async fn sums(core: Arc<Core>, login: Arc<Login>) -> Result<Checksum, Fault> {
         .office
         .read(|read| Ok::<_, Fault>(Office::read(read, core.now())?.staff_name(&login.user.to_string())))?;
     let office = connection.as_ref().map(|connection| &connection.office);
-    let mut scopes = vec![sum(&login.office, office, ShownKind::Office, None).await?];
+    let mut scopes = vec![sum(&core, &login.office, office, ShownKind::Office, None).await?];
     if let Ok(clinical) = login.clinical() {
         let engine = connection.as_ref().and_then(|connection| connection.clinical.as_ref());
-        scopes.push(sum(clinical, engine, ShownKind::Clinical, Some(name)).await?);
+        scopes.push(sum(&core, clinical, engine, ShownKind::Clinical, Some(name)).await?);
     }
     Ok(Checksum { scopes })
 }
 
-/// The sum of one file. Where both ends differ, what differs was fetched again, and the sums are compared once more.
+/// The sum of one file. Where both ends differ, what differs was fetched again, and the sums are compared once more. How much that was is
+/// said, because afterwards both are equal whatever was wrong.
 async fn sum(
+    core: &Core,
     store: &Store,
     engine: Option<&Engine>,
     kind: ShownKind,
     owner_name: Option<String>,
 ) -> Result<ScopeChecksum, Fault> {
-    let mut service = None;
+    let (mut service, mut repaired) = (None, 0);
     if let Some(engine) = engine {
-        let compared = match engine.check().await {
-            Ok(report) if !report.differing.is_empty() => engine.check().await,
-            report => report,
-        };
-        match compared {
-            Ok(report) => {
-                let same = report.differing.is_empty();
-                service = Some(if same { report.total } else { "differs".to_owned() });
-            }
-            Err(error) => {
-                Fault::from(error).told("checksum");
+        for _ in 0..2 {
+            match engine.check(core.now()).await {
+                Ok(report) => {
+                    repaired += report.repaired;
+                    core.announcer.changed(&report.changed);
+                    let same = report.differing.is_empty();
+                    service = Some(if same { report.total } else { "differs".to_owned() });
+                    if same {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    service = None;
+                    Fault::from(error).told("checksum");
+                    break;
+                }
             }
         }
     }
@@ -435,6 +442,7 @@ async fn sum(
         records: u32::try_from(records).unwrap_or(u32::MAX),
         here,
         service,
+        repaired: u32::try_from(repaired).unwrap_or(u32::MAX),
     })
 }
 

@@ -220,9 +220,9 @@ pub(crate) async fn all_equal(apps: &[&App]) {
         let checksum = app.checksum().await.unwrap();
         for scope in &checksum.scopes {
             assert_eq!(
-                scope.service.as_deref(),
-                Some(scope.here.as_str()),
-                "the service holds the same"
+                (scope.service.as_deref(), scope.repaired),
+                (Some(scope.here.as_str()), 0),
+                "the service holds the same, and nothing had to be repaired for that"
             );
         }
         sums.push(checksum.scopes[0].here.clone());

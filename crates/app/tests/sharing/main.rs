@@ -6,4 +6,5 @@ mod clocks;
 mod computers;
 mod drafts;
 mod joining;
+mod refused;
 mod restored;

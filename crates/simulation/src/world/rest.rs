@@ -137,7 +137,7 @@ impl World<'_> {
         for machine in &self.machines {
             for file in machine.files() {
                 if let Some(local) = machine.file(file) {
-                    let report = local.engine.check().await?;
+                    let report = local.engine.check(Millis(self.now)).await?;
                     if !report.differing.is_empty() {
                         return Err(Broken::of(
                             "I6",

@@ -184,6 +184,39 @@ fn a_repeated_refusal_is_a_refusal_and_a_refused_change_shows_the_services_value
 }
 
 #[test]
+fn a_refused_change_that_is_tried_again_has_still_seen_only_what_it_had_seen() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let key = clinic.client(&store, 1, "Archer", "Ann");
+    shared(&store, &key, 1, 1);
+    clinic.patch(&store, &key, json!({"phone": {"raw": "1"}})).unwrap();
+    let sent = groups(&store);
+    assert_eq!(sent[0].ops[0].base_rev, 1);
+    let answer = refused_by(results(&sent, 2)[0].clone(), Refusal::Forbidden);
+    store.acknowledge(&[answer], "e1", Millis(1)).unwrap();
+    // Somebody else writes in the same place, and then this person beside it.
+    let mut theirs = get(&store, &key).unwrap().doc;
+    theirs.set("phone", json!({"raw": "2"}));
+    store.apply_page(&[wire(&key, 2, 5, theirs)], &cursor(5)).unwrap();
+    clinic
+        .patch(&store, &key, json!({"address": {"city": "Busan"}}))
+        .unwrap();
+    let grp = store.read(|reads| reads.refused()).unwrap()[0].grp;
+    clinic.write(&store, |tx| tx.retry(grp)).unwrap();
+    clinic.patch(&store, &key, json!({"phone": {"raw": "3"}})).unwrap();
+    let bases: Vec<_> = groups(&store)
+        .iter()
+        .flat_map(|group| &group.ops)
+        .map(|op| (op.units.contains_key("phone"), op.base_rev))
+        .collect();
+    assert_eq!(
+        bases,
+        [(false, 2), (true, 1), (true, 1)],
+        "nobody here saw the other's number in the place where hers is shown"
+    );
+}
+
+#[test]
 fn a_change_that_needs_a_newer_service_is_held_and_still_shown() {
     let clinic = Clinic::new();
     let store = clinic.office();

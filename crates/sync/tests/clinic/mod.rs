@@ -165,6 +165,15 @@ impl Clinic {
         self.desk(path, store)
     }
 
+    /// A connection to a file behind its store.
+    pub fn behind(&self, desk: &Desk) -> rusqlite::Connection {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let connection = rusqlite::Connection::open_with_flags(&desk.path, flags).unwrap();
+        let key = self.device_key.sqlcipher_text();
+        connection.execute_batch(&format!("PRAGMA key = \"{}\"", *key)).unwrap();
+        connection
+    }
+
     fn file_kind(&self, kind: ReplicaKind) -> FileKind {
         match kind {
             ReplicaKind::Office => FileKind::Office,
@@ -257,7 +266,7 @@ impl Desk {
     /// Syncs, and says whether both ends are equal.
     pub async fn is_equal_to_the_service(&self) -> bool {
         self.round().await.unwrap();
-        let report = self.engine.check().await.unwrap();
+        let report = self.engine.check(now()).await.unwrap();
         report.differing.is_empty() && report.rows > 0
     }
 

@@ -1580,6 +1580,8 @@ export type ScopeChecksum_Deserialize = {
 	here: string,
 	/**  The service's sum over the same records, when it could be asked. */
 	service?: string | null,
+	/**  Records that were altered, missing or too many here and were fetched again from the service before `here` was summed. */
+	repaired: number,
 };
 
 export type ScopeChecksum_Serialize = {
@@ -1590,6 +1592,8 @@ export type ScopeChecksum_Serialize = {
 	here: string,
 	/**  The service's sum over the same records, when it could be asked. */
 	service: string | null,
+	/**  Records that were altered, missing or too many here and were fetched again from the service before `here` was summed. */
+	repaired: number,
 };
 
 /**  An empty query lists by name. */
