@@ -15,6 +15,7 @@
 
 mod calendar;
 mod clients;
+mod computers;
 mod documents;
 mod error;
 mod notes;
@@ -25,6 +26,7 @@ mod sync;
 
 pub use calendar::*;
 pub use clients::*;
+pub use computers::*;
 pub use documents::*;
 pub use error::*;
 pub use notes::*;

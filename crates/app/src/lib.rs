@@ -23,6 +23,7 @@ mod checks;
 mod clashes;
 mod clients;
 mod commands;
+mod computers;
 mod conflicts;
 mod demo;
 mod documents;

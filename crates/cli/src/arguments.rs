@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Enrol(Enrol),
     /// People who work in the practice.
     Staff,
+    /// Computers of the practice.
+    #[command(subcommand)]
+    Computers(Computers),
     /// The appointments of a day and what needs attention.
     Today {
         /// `YYYY-MM-DD`; without it, today.
@@ -202,6 +205,17 @@ pub(crate) struct Enrol {
     /// The new person's name.
     #[arg(long, required_unless_present = "own")]
     pub(crate) name: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Computers {
+    /// Every computer, who signed in on it, and whether it was taken out.
+    List,
+    /// Take a computer out of the practice, as one does when it was lost. What is on it stays on it; it shares no more.
+    Revoke {
+        /// Its name or id.
+        computer: String,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]

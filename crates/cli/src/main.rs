@@ -4,6 +4,7 @@
 //! questions to standard error. The exit code is 0, 1 for a refusal (its code is printed), 2 for wrong arguments.
 
 mod arguments;
+mod computers;
 mod documents;
 mod mongodb;
 mod output;
@@ -120,6 +121,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Publish(options) => practice::publish(&context, options).await,
         Command::Enrol(options) => practice::enrol(&context, options).await,
         Command::Staff => practice::staff(&context).await,
+        Command::Computers(command) => computers::computers(&context, command).await,
         Command::Today { date } => schedule::today(&context, date).await,
         Command::Clients(command) => people::clients(&context, command).await,
         Command::Appointments(command) => schedule::appointments(&context, command).await,

@@ -173,6 +173,15 @@ pub struct RegisterReplicaRequest {
     pub replaces: Option<ReplicaId>,
 }
 
+/// `POST /v1/devices/revoke` (signed in, administrators, from another computer): takes a computer out of the practice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeDeviceRequest {
+    /// The practice.
+    pub practice: PracticeId,
+    /// The computer.
+    pub device: DeviceId,
+}
+
 /// The answer: the replica's own number, part of every document number that it gives out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterReplicaResponse {

@@ -306,6 +306,7 @@ golden_messages! {
         r#"{"replica":"ID","kind":"office","replaces":null}"#,
     ],
     auth::RegisterReplicaResponse: [r#"{"number":3}"#],
+    auth::RevokeDeviceRequest: [r#"{"practice":"ID","device":"ID"}"#],
 }
 
 /// The modules whose public types are on the wire.

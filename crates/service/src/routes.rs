@@ -20,7 +20,7 @@ const BLOB: &str = "/v1/blobs/{id}";
 
 type Route = (&'static str, &'static str, MethodRouter<Shared>);
 
-fn table() -> [Route; 21] {
+fn table() -> [Route; 22] {
     let sync = || Extension(BodyLimits::SYNC);
     [
         ("POST", "/v1/auth/claim", post(auth::claim)),
@@ -31,6 +31,7 @@ fn table() -> [Route; 21] {
         ("POST", "/v1/auth/enrolments/open", post(auth::open)),
         ("POST", "/v1/auth/enrolments/redeem", post(auth::redeem)),
         ("POST", "/v1/devices/replicas", post(auth::register_replica)),
+        ("POST", "/v1/devices/revoke", post(auth::revoke_device)),
         ("POST", "/v1/sync/hello", post(sync::hello).layer(sync())),
         (
             "POST",

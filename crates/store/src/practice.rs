@@ -32,12 +32,12 @@ impl ReadTx<'_> {
         self.list("staff_member")
     }
 
-    /// The practice's computers, with their names.
+    /// The practice's computers, with their names, those that were taken out of it included.
     ///
     /// # Errors
     /// [`StorageError`].
     pub fn devices(&self) -> Result<Vec<Entity>, StorageError> {
-        self.list("device")
+        self.entities("WHERE doc.type = 'device' ORDER BY doc.row", &[])
     }
 
     /// The certificate chains of a person, one per computer.

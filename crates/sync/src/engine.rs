@@ -34,7 +34,7 @@ const SKEW_TOLD_MS: i64 = 5 * Millis::MINUTE;
 pub enum SyncError {
     /// Talking to the service failed.
     #[error(transparent)]
-    Transport(#[from] TransportError),
+    Transport(TransportError),
     /// The local file failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -47,7 +47,7 @@ pub enum SyncError {
     /// This program is too old for the service; the outbox is kept.
     #[error("this program is too old for the service")]
     UpgradeRequired,
-    /// This computer was revoked.
+    /// This computer was revoked: it shares nothing any more, and keeps what it holds and what waits.
     #[error("this computer was revoked")]
     Revoked,
     /// The histories do not come together by the known ways.
@@ -56,6 +56,16 @@ pub enum SyncError {
     /// The background task ended.
     #[error("the background task ended")]
     Interrupted,
+}
+
+impl From<TransportError> for SyncError {
+    fn from(error: TransportError) -> Self {
+        match error.code() {
+            // Said when signing in, which may be part of any request.
+            Some(WireErrorCode::DeviceRevoked) => Self::Revoked,
+            _ => Self::Transport(error),
+        }
+    }
 }
 
 /// What one round did.
@@ -352,7 +362,6 @@ impl Engine {
                 Ok(self.blocking(|store| store.begin_comparison()).await??)
             }
             Some(WireErrorCode::UpgradeRequired) => Err(SyncError::UpgradeRequired),
-            Some(WireErrorCode::DeviceRevoked) => Err(SyncError::Revoked),
             _ => Err(error.into()),
         }
     }

@@ -3,8 +3,8 @@
 use caseload_domain::{DeviceId, PracticeId, UserId};
 use caseload_protocol::auth::{
     ChallengeRequest, ChallengeResponse, ClaimRequest, Done, MintRequest, OpenEnrolmentRequest, OpenEnrolmentResponse,
-    RedeemRequest, RefreshRequest, RegisterReplicaRequest, RegisterReplicaResponse, SessionRequest, SessionResponse,
-    session_bytes,
+    RedeemRequest, RefreshRequest, RegisterReplicaRequest, RegisterReplicaResponse, RevokeDeviceRequest,
+    SessionRequest, SessionResponse, session_bytes,
 };
 use caseload_protocol::messages::{Limits, WaitResponse, WireErrorCode};
 use caseload_vault::SigningKey;
@@ -110,6 +110,18 @@ impl Session {
         self.post::<_, RegisterReplicaResponse>("/v1/devices/replicas", request)
             .await
             .map(|answer| answer.number)
+    }
+
+    /// Takes another computer out of the practice.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub async fn revoke_device(&self, device: DeviceId) -> Result<(), TransportError> {
+        let request = RevokeDeviceRequest {
+            practice: self.identity.practice,
+            device,
+        };
+        self.post::<_, Done>("/v1/devices/revoke", &request).await.map(drop)
     }
 
     /// Posts `request`, signing in where needed.

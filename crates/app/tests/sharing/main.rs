@@ -8,3 +8,4 @@ mod drafts;
 mod joining;
 mod refused;
 mod restored;
+mod revoked;

@@ -4,6 +4,7 @@
 
 mod caller;
 mod claim;
+mod devices;
 mod enrolments;
 pub(crate) mod holders;
 pub(crate) mod nonces;
@@ -18,7 +19,8 @@ use std::net::SocketAddr;
 use axum::extract::{ConnectInfo, State};
 use caseload_protocol::auth::{
     ChallengeRequest, ChallengeResponse, ClaimRequest, Done, MintRequest, OpenEnrolmentRequest, OpenEnrolmentResponse,
-    RedeemRequest, RefreshRequest, RegisterReplicaRequest, RegisterReplicaResponse, SessionRequest, SessionResponse,
+    RedeemRequest, RefreshRequest, RegisterReplicaRequest, RegisterReplicaResponse, RevokeDeviceRequest,
+    SessionRequest, SessionResponse,
 };
 
 pub(crate) use caller::Caller;
@@ -88,4 +90,12 @@ pub(crate) async fn register_replica(
     Json(request): Json<RegisterReplicaRequest>,
 ) -> Result<Json<RegisterReplicaResponse>, ApiError> {
     replicas::register(&app, &caller, &request).await.map(Json)
+}
+
+pub(crate) async fn revoke_device(
+    State(app): State<Shared>,
+    caller: Caller,
+    Json(request): Json<RevokeDeviceRequest>,
+) -> Result<Json<Done>, ApiError> {
+    devices::revoke(&app, &caller, &request).await.map(Json)
 }

@@ -23,6 +23,9 @@ const OF_THIS_MACHINE: [&str; 1] = ["/metrics"];
 /// No JSON goes in and out here; `blobs` shows who is refused, and walks these paths.
 const BLOBS: [&str; 2] = ["/v1/blobs/{id}", "/v1/blobs/{id}/commit"];
 
+/// Whoever is let in here sends somebody out: `revoking` shows who is refused.
+const REVOKING: [&str; 1] = ["/v1/devices/revoke"];
+
 /// Routes that work without a session, with a request of a stranger and its refusal.
 fn strangers(clinic: &Clinic, owner: &Owner) -> Vec<(&'static str, Value, WireErrorCode)> {
     let stranger = Member::owner(owner.member.practice, &owner.root);
@@ -122,6 +125,7 @@ async fn every_route_has_a_refused_access() {
         .map(|(path, _)| *path)
         .chain(OF_THIS_MACHINE)
         .chain(BLOBS)
+        .chain(REVOKING)
         .collect();
     for (path, request, code) in strangers(&clinic, &owner) {
         assert_eq!(clinic.http.post(path, &request).await.code(), code, "{path}");

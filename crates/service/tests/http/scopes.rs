@@ -8,35 +8,13 @@ use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{
     HelloAction, HelloResponse, Op, OpKind, Outcome, PullResponse, PushResponse, Refusal, WireErrorCode,
 };
-use caseload_testkit::mongod::Mongod;
 use serde_json::{Map, Value, json};
 
 use crate::clinic::{Clinic, Folders, Owner, START_MS, uuid};
 use crate::member::{Member, create, new_care};
-use crate::mongo;
 
 const PULL: &str = "/v1/sync/pull";
 const PUSH: &str = "/v1/sync/push";
-
-/// Runs each test over both storages.
-macro_rules! over_both_storages {
-    ($($test:ident),+ $(,)?) => {
-        mod on_sqlite {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(crate::clinic::Folders::new()).await;
-            })+
-        }
-
-        mod on_mongodb {
-            $(#[tokio::test]
-            async fn $test() {
-                let server = super::Mongod::replica_set().await.unwrap();
-                super::$test(super::mongo::folders(&server)).await;
-            })+
-        }
-    };
-}
 
 over_both_storages!(
     scope_exit_emits_leave_once,
