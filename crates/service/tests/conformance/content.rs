@@ -387,6 +387,7 @@ async fn no_clinical_text_is_in_the_files_of_mongodb_while_office_text_is() {
         text.unit("body").unwrap().to_string().contains(CLINICAL_MARKER),
         "who has the key reads it"
     );
+    ground.heard().conclude().await;
     server.kill().unwrap();
     assert!(
         files_with(&server.data(), OFFICE_MARKER) > 0,
@@ -424,11 +425,11 @@ async fn another_master_key_opens_nothing() {
     assert!(matches!(refused.err(), Some(OpenError::WrongKey)));
 
     let server = Mongod::replica_set().await.unwrap_or_else(|error| panic!("{error:#}"));
-    let uri = server.uri("practice");
-    let storage: std::sync::Arc<dyn Storage> =
-        std::sync::Arc::new(MongoStorage::connect(&uri, &crate::ground::master()).await.unwrap());
-    let clinic = plant(&storage).await;
-    let other = MongoStorage::connect(&uri, &other).await.unwrap();
+    let ground = Ground::mongodb_on(&server).await;
+    let clinic = plant(&ground.storage).await;
+    ground.heard().conclude().await;
+    let (_, name) = ground.administration();
+    let other = MongoStorage::connect(&server.uri(&name), &other).await.unwrap();
     let refused = other
         .snapshot_page(clinic.practice, clinical(1), None, crate::clinic::EVERYTHING)
         .await;

@@ -233,4 +233,5 @@ async fn a_duplicate_key_inside_a_push_ends_it_at_once_and_writes_nothing() {
     assert_eq!(clinic.head_seq().await, 0);
     fail(&beside, &doc! { "mode": "off" }).await;
     assert_eq!(clinic.send(&owner, vec![group]).await.unwrap().results[0].seq, 1);
+    ground.heard().conclude().await;
 }

@@ -107,7 +107,8 @@ async fn the_services_account_is_refused_whatever_the_service_does_not_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_services_account_may_do_what_it_is_for() {
-    let (_ground, client, name) = as_the_service().await;
+    let (ground, client, name) = as_the_service().await;
+    ground.heard().conclude().await;
     let own = client.database(&name);
     let ops = own.collection::<Document>("ops");
     assert!(ops.find_one(doc! {}).await.unwrap().is_some());

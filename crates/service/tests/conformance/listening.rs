@@ -1,8 +1,11 @@
 //! What the storage asks MongoDB for, heard command by command and judged: whether the practices could be spread over shards.
 //!
-//! Each test on MongoDB is listened to and ends with [`Heard::conclude`]. The rules: a command on a collection of practices names one
-//! practice by equality; a transaction stays within one practice; the collection is one that the service declares; and whatever looks for
-//! documents does it by an index that starts with the practice, and sorts by an index, too.
+//! Each test that has the storage keep something on MongoDB is listened to and comes to [`Heard::conclude`]. Not listened to are tests that
+//! speak with the driver themselves, storages that are to be refused, and the one test that listens for how old a read may be.
+//!
+//! The rules: a command on a collection of practices names one practice by equality; a transaction stays within one practice; the collection
+//! is one that the service declares; and whatever looks for documents does it by an index that starts with the practice, and sorts by an
+//! index, too.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

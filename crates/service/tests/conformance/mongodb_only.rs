@@ -18,6 +18,7 @@ use crate::clinic::{
     Clinic, DESK, EVERYTHING, OWNER, booking, client_document, clinical, create, grant, key, note, patch, user,
 };
 use crate::ground::{Ground, master};
+use crate::listening::Heard;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_no_replica_set_is_named_as_such() {
@@ -74,6 +75,7 @@ async fn while_the_server_is_down_a_push_may_be_tried_again_and_what_was_acknowl
     for result in acknowledged {
         assert!(rows.iter().any(|row| row.seq == result.seq));
     }
+    ground.heard().conclude().await;
 }
 
 async fn admin(server: &Mongod, command: Document) -> Document {
@@ -82,16 +84,16 @@ async fn admin(server: &Mongod, command: Document) -> Document {
 }
 
 /// A practice on a server of its own, whose failures no other test notices.
-async fn alone() -> (Mongod, Clinic) {
+async fn alone() -> (Mongod, Clinic, Heard) {
     let server = Mongod::replica_set().await.unwrap_or_else(|error| panic!("{error:#}"));
     let ground = Ground::mongodb_on(&server).await;
     let clinic = Clinic::on(&ground.storage).await;
-    (server, clinic)
+    (server, clinic, ground.heard())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_of_unknown_result_and_a_passing_refusal_are_tried_again_and_make_everything_once() {
-    let (server, clinic) = alone().await;
+    let (server, clinic, heard) = alone().await;
     let mut owner = clinic.sender(800, OWNER).await;
     let failures = [
         // The connection breaks after the commit was sent, more often than the driver itself tries again.
@@ -118,11 +120,12 @@ async fn a_commit_of_unknown_result_and_a_passing_refusal_are_tried_again_and_ma
             "{failure}"
         );
     }
+    heard.conclude().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_on_failing_is_given_up_after_the_deadline_and_nothing_was_made() {
-    let (server, clinic) = alone().await;
+    let (server, clinic, heard) = alone().await;
     let mut owner = clinic.sender(800, OWNER).await;
     let failure = doc! { "failCommands": ["insert"], "errorCode": 112, "errorLabels": ["TransientTransactionError"] };
     admin(
@@ -142,11 +145,12 @@ async fn a_server_that_goes_on_failing_is_given_up_after_the_deadline_and_nothin
     admin(&server, doc! { "configureFailPoint": "failCommand", "mode": "off" }).await;
     let answer = clinic.send_until_answered(&owner, &group).await;
     assert_eq!(answer.results[0].st, Outcome::Applied);
+    heard.conclude().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_a_step_down_of_the_primary() {
-    let (server, clinic) = alone().await;
+    let (server, clinic, heard) = alone().await;
     let mut owner = clinic.sender(800, OWNER).await;
     for number in 1..=30 {
         if number % 10 == 0 {
@@ -165,11 +169,12 @@ async fn what_was_acknowledged_survives_a_step_down_of_the_primary() {
         assert_eq!(answer.unwrap().results[0].seq, i64::from(number));
     }
     assert_eq!(clinic.rows(&[Scope::Office]).await.len(), 30);
+    heard.conclude().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_read_of_a_practice_walks_through_a_whole_collection() {
-    let (server, clinic) = alone().await;
+    let (server, clinic, heard) = alone().await;
     let mut owner = clinic.sender(800, OWNER).await;
     let mut desk = clinic.sender(801, DESK).await;
     for number in 0..100 {
@@ -247,6 +252,7 @@ async fn no_read_of_a_practice_walks_through_a_whole_collection() {
         reads += usize::from(!plan.is_empty());
     }
     assert!(reads > 30, "the profile holds what was read: {reads}");
+    heard.conclude().await;
 }
 
 /// What a question for a practice's record said about the state to be read.

@@ -202,6 +202,7 @@ async fn play(seed: u64, count: &mut Count) {
         );
         assert_eq!(here.unwrap(), there.unwrap(), "seed {seed}");
     }
+    grounds[1].heard().conclude().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

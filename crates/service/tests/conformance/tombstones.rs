@@ -246,4 +246,5 @@ async fn on_mongodb_the_server_itself_removes_what_went() {
         "the client and the care stay"
     );
     client.shutdown().immediate(true).await;
+    ground.heard().conclude().await;
 }
