@@ -65,9 +65,6 @@ impl Storage {
     }
 }
 
-/// With more documents a series of snapshots asks for more clients than a device may ask for in a minute.
-const MOST_WITH_SNAPSHOTS: usize = 10_000;
-
 /// Builds `caseload-bench` in release and runs it on each storage: every number of documents beside the raw floors, then many devices.
 pub(crate) fn bench(project: &Project, options: &Options) -> Result<()> {
     install_missing(&[Purpose::Build, Purpose::MongoDb], Consent::Ask)?;
@@ -90,10 +87,7 @@ pub(crate) fn bench(project: &Project, options: &Options) -> Result<()> {
             say(format!("\n{documents} documents on {}", storage.name()));
             let mut command = Command::new(&program);
             let place = folder.join(format!("{}-{documents}", storage.name()));
-            command.arg(documents.to_string()).arg(&file).arg(place);
-            if documents <= MOST_WITH_SNAPSHOTS {
-                command.arg("--all");
-            }
+            command.arg(documents.to_string()).arg(&file).arg(place).arg("--all");
             run(project, &folder, *storage, &mut command)?;
         }
     }

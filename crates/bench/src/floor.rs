@@ -29,7 +29,7 @@ const MONGODB_GROUP: usize = 200;
 const SETTINGS: &str =
     "PRAGMA auto_vacuum = NONE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 0;
      PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
-     PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -16384;";
+     PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -40960;";
 
 const TABLES: &str = "CREATE TABLE note (row INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, body TEXT NOT NULL) STRICT;
      CREATE VIRTUAL TABLE note_search USING fts5 (body, content = '', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3');

@@ -421,19 +421,28 @@ pub struct PullResponse {
     pub gc_floor: i64,
 }
 
-/// `POST /v1/sync/snapshot`: all rows of one scope in pages ordered by type and id.
+/// `POST /v1/sync/snapshot`: all rows of some scopes, one scope after the other, in pages ordered by type and id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRequest {
     /// The practice.
     pub practice: PracticeId,
     /// The replica.
     pub replica: ReplicaId,
-    /// The scope.
+    /// The scope to go on with.
     pub scope: Scope,
-    /// The last key of the page before; `None` for the first page.
+    /// Scopes to go on with while the page has room, in ascending order of their written forms, all behind that of `scope`; at most
+    /// [`Self::MOST_THEN`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<Scope>,
+    /// The last key of the page before, in `scope`; `None` for its first page.
     pub after: Option<EntityKey>,
     /// Rows wanted at most.
     pub max_rows: u32,
+}
+
+impl SnapshotRequest {
+    /// Scopes in [`Self::then`].
+    pub const MOST_THEN: usize = 1_000;
 }
 
 /// One page of a snapshot.
@@ -441,7 +450,10 @@ pub struct SnapshotRequest {
 pub struct SnapshotResponse {
     /// The rows.
     pub rows: Vec<WireRow>,
-    /// The key to go on after; `None` when this was the last page.
+    /// How many of [`SnapshotRequest::then`] are through; none while `scope` itself is not, or when nothing else was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then_through: Option<u32>,
+    /// The key to go on after in the scope that this page ends in; `None` when it ends with a scope.
     pub after: Option<EntityKey>,
     /// The cursor to pull from afterwards: the head before this page was read. Keep the one of the first page.
     pub cursor: Cursor,

@@ -125,7 +125,14 @@ fn pull_snapshot_fetch_and_wait_are_frozen() {
     golden::<m::SnapshotRequest>(&format!(
         r#"{{"practice":"{ID}","replica":"{ID}","scope":"office","after":{{"t":"client","id":"{ID}"}},"max_rows":10}}"#
     ));
+    golden::<m::SnapshotRequest>(&format!(
+        r#"{{"practice":"{ID}","replica":"{ID}","scope":"clinical:{ID}","then":["private:{ID}"],"after":null,"max_rows":10}}"#
+    ));
     golden::<m::SnapshotResponse>(&format!(r#"{{"rows":[{}],"after":null,"cursor":"{CURSOR}"}}"#, row()));
+    golden::<m::SnapshotResponse>(&format!(
+        r#"{{"rows":[{}],"then_through":1,"after":{{"t":"client","id":"{ID}"}},"cursor":"{CURSOR}"}}"#,
+        row()
+    ));
     golden::<m::FetchRequest>(&format!(
         r#"{{"practice":"{ID}","replica":"{ID}","keys":[{{"t":"client","id":"{ID}"}}]}}"#
     ));
@@ -250,10 +257,12 @@ golden_messages! {
     ],
     messages::SnapshotRequest: [
         r#"{"practice":"ID","replica":"ID","scope":"office","after":{"t":"client","id":"ID"},"max_rows":10}"#,
+        r#"{"practice":"ID","replica":"ID","scope":"clinical:ID","then":["private:ID"],"after":null,"max_rows":10}"#,
     ],
     messages::SnapshotResponse: [
         r#"{"rows":[ROW],"after":null,"cursor":"CURSOR"}"#,
         r#"{"rows":[],"after":{"t":"client","id":"ID"},"cursor":"CURSOR"}"#,
+        r#"{"rows":[],"then_through":0,"after":null,"cursor":"CURSOR"}"#,
     ],
     messages::CheckRequest: [
         r#"{"practice":"ID","replica":"ID","scopes":["office"],"bucket":{"t":"client","bucket":3}}"#,

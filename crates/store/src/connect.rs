@@ -157,7 +157,7 @@ fn writer_settings(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA wal_autocheckpoint = 1000;
          PRAGMA journal_size_limit = 16777216;
          -- In KiB. A page that falls out of the cache is verified and decrypted again when it is next needed.
-         PRAGMA cache_size = -16384;",
+         PRAGMA cache_size = -40960;",
     )
 }
 

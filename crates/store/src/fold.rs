@@ -7,10 +7,11 @@ use caseload_protocol::messages::{Group, Op, OpKind};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::outbox::{self, touches};
+use crate::outbox;
 use crate::rows;
 use crate::state::{self, Name};
 use crate::store::Meta;
+use crate::touches::touches;
 use crate::write::{Author, WriteError, sign};
 
 /// Groups with more operations are left as they are: signing them again would cost more than a further operation.

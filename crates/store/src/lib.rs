@@ -10,11 +10,12 @@
 //! | [`mod@write`], [`intents`], [`audit`] | the door, what one action does in two files, the chain of who did what |
 //! | [`read`], [`appointments`], [`clients`], [`notes`], [`practice`] | queries, one file per concept |
 //! | [`files`] | the encrypted files that documents name, and which of them wait to be moved |
-//! | [`outbox`], [`refused`], [`pull`], [`check`], [`state`] | the device's half of sharing: what waits, what came, whether both are equal |
+//! | [`outbox`], [`acknowledge`], [`refused`], [`pull`], [`snapshots`], [`check`], [`state`] | the device's half of sharing: what waits, what came, whether both are equal |
 //! | [`lost`] | what a restored service does not have any more, and how it is offered back |
 //!
 //! What this crate deliberately does not do: it talks to no network, reads no clock and knows no passphrase.
 
+pub mod acknowledge;
 pub mod appointments;
 pub mod audit;
 pub mod check;
@@ -47,10 +48,14 @@ mod rules;
 pub mod snapshots;
 pub mod state;
 mod steps;
+#[cfg(test)]
+mod steps_tests;
 mod store;
+mod touches;
 mod turns;
 pub mod write;
 
+pub use acknowledge::Acknowledged;
 pub use audit::{Action, AuditReport};
 pub use clients::ClientHits;
 pub use entropy::Entropy;
@@ -61,12 +66,12 @@ pub use intents::{Executed, Intent, Step, run_intents};
 pub use lock::{LockError, ProfileLock};
 pub use notes::NoteHit;
 pub use open::{CreateError, KeyProof, OpenError, Opening};
-pub use outbox::{Acknowledged, NextGroups, Waiting};
+pub use outbox::{NextGroups, Waiting};
 pub use pull::ApplyError;
 pub use read::ReadTx;
 pub use refused::{RefusedGroup, RefusedWhy};
 pub use rows::Entity;
-pub use snapshots::SnapshotSeries;
+pub use snapshots::{SnapshotPart, SnapshotSeries};
 pub use state::{Divergence, SyncState};
 pub use store::Store;
 pub use write::{Author, Committed, WriteError, WriteTx};

@@ -8,20 +8,17 @@ use std::collections::BTreeSet;
 
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, GroupId, OpId, ReplicaId, Role, UserId};
-use caseload_protocol::messages::{Group, LastOp, Op, OpKind, OpResult, Outcome, Refusal};
-use caseload_protocol::reoffer;
+use caseload_protocol::messages::{Group, LastOp, Op, Refusal};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::error::StorageError;
 use crate::identity::FileKind;
-use crate::lost;
 use crate::read::ReadTx;
 use crate::refused::{RefusedWhy, refuse};
 use crate::rows;
 use crate::state::{self, Divergence, Name};
-use crate::steps::AT_ONCE;
 use crate::store::Store;
 
 /// How much waits to be shared. Shown to everyone, because it reveals no content.
@@ -40,17 +37,6 @@ pub struct NextGroups {
     pub groups: Vec<Group>,
     /// Behind which place the next ones wait.
     pub last_place: i64,
-}
-
-/// What an acknowledgement did.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Acknowledged {
-    /// Entities that look different now, or are shared now.
-    pub changed: Vec<EntityKey>,
-    /// Operations that were refused.
-    pub refused: usize,
-    /// Operations that are held until a newer program.
-    pub held: usize,
 }
 
 /// One operation of the outbox.
@@ -210,7 +196,10 @@ pub(crate) fn contained(connection: &Connection, seq: i64, most: usize) -> Resul
 }
 
 /// Forgets groups; gives the entities that they were about.
-pub(crate) fn release(connection: &Connection, groups: Vec<GroupId>) -> Result<BTreeSet<EntityKey>, StorageError> {
+pub(crate) fn release(
+    connection: &Connection,
+    groups: impl IntoIterator<Item = GroupId>,
+) -> Result<BTreeSet<EntityKey>, StorageError> {
     let mut released = BTreeSet::new();
     for grp in groups {
         let mut statement = connection.prepare_cached("SELECT type, id FROM outbox WHERE grp = ?1")?;
@@ -521,31 +510,6 @@ impl Store {
         })
     }
 
-    /// Takes the service's answers, matched by operation id: a number alone would lose changes of a restored file.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub fn acknowledge(&self, results: &[OpResult], epoch: &str, at: Millis) -> Result<Acknowledged, StorageError> {
-        let mut all = Acknowledged::default();
-        let mut rest = results;
-        loop {
-            let (count, part) = self.transact(|connection| {
-                let count = whole_groups(connection, rest)?;
-                let (step, _) = rest.split_at(count);
-                Ok::<_, StorageError>((count, acknowledge(connection, self.kind(), step, epoch, at)?))
-            })?;
-            all.changed.extend(part.changed);
-            all.refused += part.refused;
-            all.held += part.held;
-            rest = &rest[count..];
-            if rest.is_empty() {
-                all.changed.sort();
-                all.changed.dedup();
-                return Ok(all);
-            }
-        }
-    }
-
     /// Goes on as a new replica, because the service remembers this one differently (the file or the service was restored, or the file was
     /// cloned). Operations get new numbers from 1; their ids, bases, origins and signatures stay.
     ///
@@ -564,110 +528,6 @@ impl Store {
             state::remove(connection, Name::LastOp)
         })
     }
-}
-
-/// Whether the change is at the service. A repeated operation that had been refused is answered as a duplicate with the old reason.
-fn is_taken(result: &OpResult) -> bool {
-    match result.st {
-        Outcome::Applied | Outcome::Merged | Outcome::Conflict | Outcome::Clash => true,
-        Outcome::Duplicate => result.why.is_none(),
-        Outcome::Rejected | Outcome::Upgrade => false,
-    }
-}
-
-fn waits_for_newer_program(result: &OpResult) -> bool {
-    result.st == Outcome::Upgrade || (result.st == Outcome::Duplicate && result.why == Some(Refusal::UnknownKind))
-}
-
-/// How many of `results` one transaction takes in: [`AT_ONCE`], and the rest of the last one's group.
-fn whole_groups(connection: &Connection, results: &[OpResult]) -> Result<usize, StorageError> {
-    let Some(last) = results.get(AT_ONCE - 1) else {
-        return Ok(results.len());
-    };
-    let group = find(connection, last.op_id)?.map(|(grp, _)| grp);
-    let mut count = AT_ONCE;
-    while let Some(next) = results.get(count)
-        && group.is_some()
-        && find(connection, next.op_id)?.map(|(grp, _)| grp) == group
-    {
-        count += 1;
-    }
-    Ok(count)
-}
-
-/// Takes some of the service's answers.
-fn acknowledge(
-    connection: &Connection,
-    file: FileKind,
-    results: &[OpResult],
-    epoch: &str,
-    at: Millis,
-) -> Result<Acknowledged, StorageError> {
-    let mut answer = Acknowledged::default();
-    // An acknowledged operation is still shown as it was made; only refused and released ones change what is seen.
-    let (mut taken, mut touched) = (BTreeSet::new(), BTreeSet::new());
-    let mut refused: Vec<(GroupId, Vec<&OpResult>)> = Vec::new();
-    let mut last = state::get::<LastOp>(connection, Name::LastOp)?;
-    for result in results {
-        let Some((grp, key)) = find(connection, result.op_id)? else {
-            continue;
-        };
-        if last.as_ref().is_none_or(|last: &LastOp| last.number < result.number) {
-            last = Some(LastOp {
-                number: result.number,
-                op_id: result.op_id,
-            });
-        }
-        if is_taken(result) {
-            connection
-                .prepare_cached("UPDATE outbox SET state = 'acked', ack_seq = ?2 WHERE op_id = ?1")?
-                .execute(params![result.op_id.uuid().as_bytes(), result.seq])?;
-            if reoffer::is_record(&key) {
-                touched.extend(lost::taken_in(connection, &key, result.rev)?);
-            }
-            taken.insert(key);
-        } else {
-            match refused.iter_mut().find(|(group, _)| *group == grp) {
-                Some((_, results)) => results.push(result),
-                None => refused.push((grp, vec![result])),
-            }
-        }
-    }
-    for (grp, results) in refused {
-        let ops = load_group(connection, grp)?.map_or(0, |stored| stored.group.ops.len());
-        if results.iter().any(|result| waits_for_newer_program(result)) {
-            connection
-                .prepare_cached("UPDATE outbox SET state = 'held' WHERE grp = ?1")?
-                .execute([grp.uuid().as_bytes()])?;
-            answer.held += ops;
-        } else {
-            let own = results
-                .iter()
-                .find(|result| result.why != Some(Refusal::Group))
-                .or(results.first());
-            let why = RefusedWhy::Service(own.and_then(|result| result.why).unwrap_or(Refusal::Group));
-            let fields = own.map_or(&[][..], |result| &result.fields);
-            touched.extend(refuse(connection, grp, why, fields, at)?);
-            answer.refused += ops;
-        }
-    }
-    if let Some(last) = last {
-        state::put(connection, Name::LastOp, &last)?;
-    }
-    state::put(connection, Name::Epoch, &epoch)?;
-    // Nothing is released here, whatever the position: it may be of a history that the service has lost. A pull tells.
-    show_again(connection, file, touched.iter().cloned())?;
-    taken.extend(touched);
-    answer.changed = taken.into_iter().collect();
-    Ok(answer)
-}
-
-fn find(connection: &Connection, op: OpId) -> Result<Option<(GroupId, EntityKey)>, StorageError> {
-    let mut statement =
-        connection.prepare_cached("SELECT grp, type, id FROM outbox WHERE op_id = ?1 AND state <> 'held'")?;
-    let mut rows = statement.query([op.uuid().as_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some((group_id(row, 0)?, rows::key(row, 1)?)))
 }
 
 fn group_ops(connection: &Connection, grp: GroupId) -> Result<Vec<Op>, StorageError> {
@@ -707,63 +567,4 @@ fn size(body: &str) -> i64 {
 /// Reads what [`text`] wrote. The reader's own error could quote content and is dropped.
 pub(crate) fn from_text<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StorageError> {
     serde_json::from_str(text).map_err(|_| StorageError::Unreadable("operation"))
-}
-
-/// The parts of an entity that an operation touches: units, elements of set units, or everything.
-pub(crate) fn touches(op: &Op) -> Touches {
-    match op.kind {
-        OpKind::Patch => {
-            let mut names: BTreeSet<String> = op.units.keys().cloned().collect();
-            for (unit, elements) in &op.add {
-                names.extend(elements.keys().map(|element| format!("{unit}/{element}")));
-            }
-            for (unit, elements) in &op.remove {
-                names.extend(elements.iter().map(|element| format!("{unit}/{element}")));
-            }
-            Touches::Parts(names)
-        }
-        OpKind::Create
-        | OpKind::Void
-        | OpKind::Restore
-        | OpKind::Settle
-        | OpKind::Override
-        | OpKind::Place
-        | OpKind::Reoffer => Touches::Everything,
-    }
-}
-
-/// See [`touches`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Touches {
-    Parts(BTreeSet<String>),
-    Everything,
-}
-
-impl Touches {
-    pub(crate) fn overlaps(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Everything, _) | (_, Self::Everything) => true,
-            (Self::Parts(mine), Self::Parts(theirs)) => mine.iter().any(|one| {
-                theirs
-                    .iter()
-                    .any(|other| is_within(one, other) || is_within(other, one))
-            }),
-        }
-    }
-
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Everything, _) => true,
-            (_, Self::Everything) => false,
-            (Self::Parts(mine), Self::Parts(theirs)) => {
-                theirs.iter().all(|one| mine.iter().any(|whole| is_within(one, whole)))
-            }
-        }
-    }
-}
-
-/// Whether `part` is `whole` or an element of it.
-fn is_within(part: &str, whole: &str) -> bool {
-    part.strip_prefix(whole)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

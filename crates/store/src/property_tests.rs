@@ -16,8 +16,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::touches::touches;
 use crate::write::WriteError;
-use crate::{Action, Author, Entropy, FileKind, Identity, Store, outbox, rows};
+use crate::{Action, Author, Entropy, FileKind, Identity, SnapshotPart, Store, outbox, rows};
 
 const ENTITIES: u8 = 3;
 const PRACTICE: PracticeId = PracticeId::new(Uuid::from_u128(1));
@@ -281,7 +282,7 @@ impl Device {
                     }
                     for (position, later) in ops.iter().enumerate() {
                         for earlier in &ops[..position] {
-                            let hides = outbox::touches(earlier).overlaps(&outbox::touches(later));
+                            let hides = touches(earlier).overlaps(&touches(later));
                             assert!(
                                 !hides || later.base_rev <= earlier.base_rev,
                                 "a base beyond what was seen"
@@ -389,7 +390,12 @@ fn perform(act: Act, device: &mut Device, service: &mut Service, replicas: &mut 
             let rows: Vec<WireRow> = service.rows.keys().map(|key| service.wire(key)).collect();
             let cursor = service.page(0, usize::MAX).1;
             let store = device.store();
-            store.apply_snapshot_page(Scope::Office, &rows, &cursor, true).unwrap();
+            let all = SnapshotPart {
+                scope: Scope::Office,
+                rows: &rows,
+                is_last: true,
+            };
+            store.apply_snapshots(&[all], &cursor).unwrap();
             store.set_cursor(&cursor).unwrap();
         }
         Act::Reregister => {

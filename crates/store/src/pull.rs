@@ -85,10 +85,7 @@ impl Store {
         self.transact(|connection| {
             let mut changed = self.adopt(connection, page, Adopt::Newer)?;
             changed.dedup();
-            state::put(connection, Name::PullUnfinished, &true)?;
-            snapshots::forget(connection)?;
-            state::put(connection, Name::Cursor, cursor)?;
-            state::put(connection, Name::Epoch, &cursor.epoch)?;
+            go_on_from(connection, cursor)?;
             Ok(changed)
         })
     }
@@ -216,55 +213,83 @@ impl Store {
         page: &[WireRow],
         which: Adopt,
     ) -> Result<Vec<EntityKey>, ApplyError> {
+        self.adopt_until(connection, page, which, || false)
+            .map(|(changed, _)| changed)
+    }
+
+    /// As [`Self::adopt`], until `is_wanted` says that somebody waits for the writer; says how many rows were taken in, at least one.
+    pub(crate) fn adopt_until(
+        &self,
+        connection: &Connection,
+        page: &[WireRow],
+        which: Adopt,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<(Vec<EntityKey>, usize), ApplyError> {
         let nothing_waits = outbox::is_empty(connection)?;
         let mut changed = Vec::with_capacity(page.len());
-        for row in page {
-            if !self.kind().holds(row.scope) {
-                return Err(ApplyError::ForeignScope);
+        for (place, row) in page.iter().enumerate() {
+            if place > 0 && is_wanted() {
+                return Ok((changed, place));
             }
-            let stored = rows::load(connection, &row.key)?;
-            let is_older = stored
-                .as_ref()
-                .is_some_and(|stored| which == Adopt::Newer && row.rev <= stored.rev);
-            let mirror = match &stored {
-                Some(stored) if is_older => stored.mirror(),
-                _ => Some(Mirror::of_wire(row).ok_or(ApplyError::NotCanonical)?),
-            };
-            let may_wait = !nothing_waits && stored.as_ref().is_none_or(rows::Stored::may_have_ops);
-            if is_older && !may_wait && stored.as_ref().is_some_and(|stored| stored.base.is_none()) {
-                continue;
-            }
-            #[cfg(feature = "test-faults")]
-            if may_wait {
-                outbox::raise_bases(connection, row)?;
-            }
-            if which == Adopt::Instead
-                && let (Some(stored), Some(sent)) = (&stored, &mirror)
-                && !lost::is_same(stored, sent)
-            {
-                lost::keep(connection, &row.key, stored)?;
-            }
-            if reoffer::is_record(&row.key) {
-                let keys = lost::reviewed(connection, row)?;
-                changed.extend(outbox::show_again(connection, self.kind(), keys)?);
-            }
-            let ops = if may_wait {
-                outbox::ops_on(connection, &row.key)?
-            } else {
-                Vec::new()
-            };
-            if rows::settle(
-                connection,
-                self.kind(),
-                &row.key,
-                stored.as_ref(),
-                mirror.as_ref(),
-                &ops,
-            )? {
-                changed.push(row.key.clone());
-            }
+            self.adopt_row(connection, row, which, nothing_waits, &mut changed)?;
         }
-        Ok(changed)
+        Ok((changed, page.len()))
+    }
+
+    fn adopt_row(
+        &self,
+        connection: &Connection,
+        row: &WireRow,
+        which: Adopt,
+        nothing_waits: bool,
+        changed: &mut Vec<EntityKey>,
+    ) -> Result<(), ApplyError> {
+        if !self.kind().holds(row.scope) {
+            return Err(ApplyError::ForeignScope);
+        }
+        let stored = rows::load(connection, &row.key)?;
+        let is_older = stored
+            .as_ref()
+            .is_some_and(|stored| which == Adopt::Newer && row.rev <= stored.rev);
+        let mirror = match &stored {
+            Some(stored) if is_older => stored.mirror(),
+            _ => Some(Mirror::of_wire(row).ok_or(ApplyError::NotCanonical)?),
+        };
+        let may_wait = !nothing_waits && stored.as_ref().is_none_or(rows::Stored::may_have_ops);
+        if is_older && !may_wait && stored.as_ref().is_some_and(|stored| stored.base.is_none()) {
+            return Ok(());
+        }
+        #[cfg(feature = "test-faults")]
+        if may_wait {
+            outbox::raise_bases(connection, row)?;
+        }
+        if which == Adopt::Instead
+            && let (Some(stored), Some(sent)) = (&stored, &mirror)
+            && !lost::is_same(stored, sent)
+        {
+            lost::keep(connection, &row.key, stored)?;
+        }
+        if reoffer::is_record(&row.key) {
+            let keys = lost::reviewed(connection, row)?;
+            changed.extend(outbox::show_again(connection, self.kind(), keys)?);
+        }
+        let ops = if may_wait {
+            outbox::ops_on(connection, &row.key)?
+        } else {
+            Vec::new()
+        };
+        let is_different = rows::settle(
+            connection,
+            self.kind(),
+            &row.key,
+            stored.as_ref(),
+            mirror.as_ref(),
+            &ops,
+        )?;
+        if is_different {
+            changed.push(row.key.clone());
+        }
+        Ok(())
     }
 
     pub(crate) fn remove_mirrored(&self, connection: &Connection, keys: &[EntityKey]) -> Result<(), StorageError> {
@@ -275,6 +300,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Notes the position within a pull of which more pages follow.
+pub(crate) fn go_on_from(connection: &Connection, cursor: &Cursor) -> Result<(), StorageError> {
+    state::put(connection, Name::PullUnfinished, &true)?;
+    snapshots::forget(connection)?;
+    state::put(connection, Name::Cursor, cursor)?;
+    state::put(connection, Name::Epoch, &cursor.epoch)
 }
 
 pub(crate) fn is_diverged(connection: &Connection) -> Result<bool, StorageError> {

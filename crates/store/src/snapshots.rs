@@ -1,6 +1,6 @@
-//! Snapshots: all rows of a scope, page by page in the order of their keys, compared with what is held.
+//! Snapshots: all rows of a scope, page by page in the order of their keys, compared with what is held. A page may bring several scopes.
 //!
-//! Each page is one transaction with the place that was reached, so that a snapshot goes on where it was, in whichever process. The position
+//! Rows and the place that was reached are written together, so that a snapshot goes on where it was, in whichever process. The position
 //! from which the feed is read afterwards is that of the first page of all, fixed when it came: whatever changed behind a page comes with the
 //! feed. What the service did not send is removed only when the scope is through.
 
@@ -51,6 +51,17 @@ pub struct SnapshotSeries {
     pub begun: Option<(Scope, EntityKey)>,
 }
 
+/// Rows of one scope within a page of snapshots, in the order of their keys.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotPart<'a> {
+    /// The scope.
+    pub scope: Scope,
+    /// Its next rows.
+    pub rows: &'a [WireRow],
+    /// Whether it is through with them.
+    pub is_last: bool,
+}
+
 impl Store {
     /// The series of snapshots that was begun and whose position is not set yet.
     ///
@@ -70,62 +81,90 @@ impl Store {
         })
     }
 
-    /// Takes in the next page of a scope's snapshot, the first one or the one behind the last; `read_at` is the state that it was read from,
-    /// and `last` says that the scope is through. The service's versions replace the ones held whatever their revisions, because a
-    /// restored service counts from an earlier one. With the last page the rows that the service did not send are removed, the operations that
-    /// wait are kept, and the scope counts as held.
+    /// Takes in the next page of snapshots, the first one or the one behind the last, in as many transactions as persons want to save meanwhile;
+    /// `read_at` is the state that it was read from. The service's versions replace the ones held whatever their revisions, because a
+    /// restored service counts from an earlier one. With the last rows of a scope those that the service did not send are removed, the
+    /// operations that wait are kept, and the scope counts as held.
     ///
     /// # Errors
-    /// [`ApplyError`]. With [`ApplyError::TooManyRemovals`] nothing is removed, and the scope is read from its beginning next time.
-    pub fn apply_snapshot_page(
+    /// [`ApplyError`]. With [`ApplyError::TooManyRemovals`] nothing of the scope is removed, and it is read from its beginning next time.
+    pub fn apply_snapshots(&self, page: &[SnapshotPart<'_>], read_at: &Cursor) -> Result<Vec<EntityKey>, ApplyError> {
+        self.apply_snapshots_in_steps(page, read_at, || self.is_wanted())
+    }
+
+    pub(crate) fn apply_snapshots_in_steps(
         &self,
-        scope: Scope,
-        page: &[WireRow],
+        page: &[SnapshotPart<'_>],
         read_at: &Cursor,
-        last: bool,
+        is_wanted: impl Fn() -> bool,
     ) -> Result<Vec<EntityKey>, ApplyError> {
-        let applied = self.transact(|connection| {
-            let mut series = state::get(connection, Name::Snapshots)?.unwrap_or_else(|| Series {
-                start: read_at.clone(),
-                newest: read_at.newest(),
-                done: Vec::new(),
-                current: None,
+        let mut changed = Vec::new();
+        let mut rest = page.to_vec();
+        while !rest.is_empty() {
+            let reached = std::cell::Cell::new(None);
+            let applied = self.transact(|connection| {
+                let mut step = Step::begin(connection, read_at)?;
+                let mut changed = Vec::new();
+                let mut left = rest.as_slice();
+                while let Some((part, behind)) = left.split_first() {
+                    reached.set(Some(part.scope));
+                    let (more, count) = self.apply_part_of(connection, &mut step, part, &is_wanted)?;
+                    changed.extend(more);
+                    if count < part.rows.len() {
+                        let mut left = left.to_vec();
+                        left[0].rows = &part.rows[count..];
+                        return step.end(connection).map(|()| (changed, left));
+                    }
+                    left = behind;
+                    if is_wanted() {
+                        break;
+                    }
+                }
+                step.end(connection).map(|()| (changed, left.to_vec()))
             });
-            let mut current = series.current.take().filter(|current| current.scope == scope);
-            let current = current.get_or_insert_with(|| Current {
-                scope,
-                after: None,
-                gone: Vec::new(),
-            });
-            let reached = page.last().map(|row| &row.key).filter(|_| !last);
-            current
-                .gone
-                .extend(not_sent(connection, scope, current.after.as_ref(), reached, page)?);
-            let which = if is_diverged(connection)? {
-                Adopt::Instead
-            } else {
-                Adopt::Every
-            };
-            let mut changed = self.adopt(connection, page, which)?;
-            series.newest = read_at.newest();
-            if last {
-                changed.extend(self.finish(connection, scope, &current.gone)?);
-                note_read(connection, &series.newest)?;
-                series.done.push(scope);
-            } else {
-                series.current = Some(Current {
-                    scope,
-                    after: reached.cloned(),
-                    gone: std::mem::take(&mut current.gone),
-                });
+            if let (Err(ApplyError::TooManyRemovals { .. }), Some(scope)) = (&applied, reached.get()) {
+                self.transact(|connection| leave(connection, scope))?;
             }
-            state::put(connection, Name::Snapshots, &series)?;
-            Ok(changed)
-        });
-        if matches!(applied, Err(ApplyError::TooManyRemovals { .. })) {
-            self.transact(|connection| leave(connection, scope))?;
+            let (more, left) = applied?;
+            changed.extend(more);
+            rest = left;
         }
-        applied
+        Ok(changed)
+    }
+
+    /// Takes in rows of one scope until `is_wanted`; says how many.
+    fn apply_part_of(
+        &self,
+        connection: &Connection,
+        step: &mut Step,
+        part: &SnapshotPart<'_>,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<(Vec<EntityKey>, usize), ApplyError> {
+        let current = step.series.current.take().filter(|current| current.scope == part.scope);
+        let mut current = current.unwrap_or_else(|| Current {
+            scope: part.scope,
+            after: None,
+            gone: Vec::new(),
+        });
+        let (mut changed, count) = self.adopt_until(connection, part.rows, step.which, is_wanted)?;
+        let taken = &part.rows[..count];
+        let is_through = part.is_last && count == part.rows.len();
+        let reached = taken.last().map(|row| &row.key).filter(|_| !is_through);
+        current.gone.extend(not_sent(
+            connection,
+            part.scope,
+            current.after.as_ref(),
+            reached,
+            taken,
+        )?);
+        if is_through {
+            changed.extend(self.finish(connection, part.scope, &current.gone)?);
+            step.through.push(part.scope);
+        } else {
+            current.after = reached.cloned();
+            step.series.current = Some(current);
+        }
+        Ok((changed, count))
     }
 
     fn finish(
@@ -143,15 +182,54 @@ impl Store {
         }
         if is_diverged(connection)? {
             keep_aside(connection, &gone)?;
-        } else {
+        } else if !gone.is_empty() {
             let of = held(connection, scope)?;
             if gone.len() * 5 > of {
                 return Err(ApplyError::TooManyRemovals { gone: gone.len(), of });
             }
         }
         self.remove_mirrored(connection, &gone)?;
-        hold(connection, scope)?;
         Ok(gone)
+    }
+}
+
+/// One transaction's share of a series of snapshots. What it notes of the series is written once, at its end.
+struct Step {
+    series: Series,
+    which: Adopt,
+    through: Vec<Scope>,
+}
+
+impl Step {
+    fn begin(connection: &Connection, read_at: &Cursor) -> Result<Self, StorageError> {
+        let series = state::get(connection, Name::Snapshots)?.unwrap_or_else(|| Series {
+            start: read_at.clone(),
+            newest: read_at.newest(),
+            done: Vec::new(),
+            current: None,
+        });
+        let which = if is_diverged(connection)? {
+            Adopt::Instead
+        } else {
+            Adopt::Every
+        };
+        Ok(Self {
+            series: Series {
+                newest: read_at.newest(),
+                ..series
+            },
+            which,
+            through: Vec::new(),
+        })
+    }
+
+    fn end(mut self, connection: &Connection) -> Result<(), ApplyError> {
+        if !self.through.is_empty() {
+            hold(connection, &self.through)?;
+            note_read(connection, &self.series.newest)?;
+            self.series.done.append(&mut self.through);
+        }
+        Ok(state::put(connection, Name::Snapshots, &self.series)?)
     }
 }
 
@@ -169,16 +247,18 @@ pub(crate) fn forget(connection: &Connection) -> Result<(), StorageError> {
 /// Gives the series up. Where everything is compared anew, a scope that was begun counts as held: its rows are compared or leave with it.
 pub(crate) fn give_up(connection: &Connection) -> Result<(), StorageError> {
     if let Some(scope) = begun(connection)? {
-        hold(connection, scope)?;
+        hold(connection, &[scope])?;
     }
     forget(connection)
 }
 
-fn hold(connection: &Connection, scope: Scope) -> Result<(), StorageError> {
+fn hold(connection: &Connection, more: &[Scope]) -> Result<(), StorageError> {
     let mut scopes: Vec<Scope> = state::get(connection, Name::Scopes)?.unwrap_or_default();
-    if !scopes.contains(&scope) {
-        scopes.push(scope);
-        scopes.sort_unstable();
+    let before = scopes.len();
+    scopes.extend(more);
+    scopes.sort_unstable();
+    scopes.dedup();
+    if scopes.len() > before {
         state::put(connection, Name::Scopes, &scopes)?;
     }
     Ok(())

@@ -216,6 +216,11 @@ impl Store {
         &self.entropy
     }
 
+    /// Whether somebody at the screen waits for the writer.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.writer.is_wanted()
+    }
+
     /// A transaction of the store's own, for which nobody waits at the screen.
     pub(crate) fn transact<T, E: From<StorageError> + Error + 'static>(
         &self,

@@ -86,6 +86,11 @@ impl<T> Turns<T> {
         }
     }
 
+    /// Whether a person waits for a turn.
+    pub(crate) fn is_wanted(&self) -> bool {
+        lock(&self.line.queue).persons > 0
+    }
+
     /// Waits for a turn.
     pub(crate) fn take(&self, who: Who) -> Turn<'_, T> {
         let end = self.line.stand(who);

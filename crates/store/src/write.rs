@@ -30,13 +30,14 @@ use crate::error::StorageError;
 use crate::files;
 use crate::fold;
 use crate::lost;
-use crate::outbox::{self, touches};
+use crate::outbox;
 use crate::read::ReadTx;
 use crate::refused;
 use crate::rows::{self, LocalRow, Stored};
 use crate::rules;
 use crate::state::{self, Name};
 use crate::store::Meta;
+use crate::touches::touches;
 
 /// Who makes a change. The signature is what the service and every other computer trust, not the session.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 //! Each step that changes the file is one transaction of the store, so a round may be cut anywhere and begun again. Nothing here merges: the
 //! service decides, the store replays. The outbox survives every recovery path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use caseload_domain::time::Millis;
@@ -16,7 +16,7 @@ use caseload_protocol::messages::{
     LastOp, Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse,
     WireErrorCode, WireRow,
 };
-use caseload_store::{ApplyError, Divergence, FileError, FileKind, StorageError, Store};
+use caseload_store::{ApplyError, Divergence, FileError, FileKind, SnapshotPart, SnapshotSeries, StorageError, Store};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -545,9 +545,9 @@ impl Engine {
                 .scopes
                 .iter()
                 .filter(|scope| !resuming && !answer.leave.contains(scope));
-            for scope in answer.enter.iter().chain(held) {
-                self.snapshot(*scope, limits, round).await?;
-            }
+            let mut scopes: Vec<Scope> = answer.enter.iter().chain(held).copied().collect();
+            scopes.sort_unstable();
+            self.snapshots(&scopes, limits, round).await?;
             let Some(series) = self.blocking(|store| store.snapshots()).await?? else {
                 let (rows, cursor, more) = (answer.rows, answer.cursor, answer.more);
                 self.take_in(rows, state.cursor, cursor, more, round).await?;
@@ -595,21 +595,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes in the rows of a scope that a series of snapshots has not brought yet.
-    async fn snapshot(&self, scope: Scope, limits: &Limits, round: &mut Round) -> Result<(), SyncError> {
+    /// Takes in the rows of those of `scopes`, sorted, that a series of snapshots has not brought yet.
+    async fn snapshots(&self, scopes: &[Scope], limits: &Limits, round: &mut Round) -> Result<(), SyncError> {
         let replica = self.blocking(|store| store.sync_state()).await??.replica;
         loop {
             let series = self.blocking(|store| store.snapshots()).await??;
-            if series.as_ref().is_some_and(|series| series.done.contains(&scope)) {
+            let Some(request) = self.next_snapshots(scopes, series.as_ref(), replica, limits) else {
                 return Ok(());
-            }
-            let begun = series.as_ref().and_then(|series| series.begun.clone());
-            let request = SnapshotRequest {
-                practice: self.session.identity().practice,
-                replica,
-                scope,
-                after: begun.filter(|(of, _)| *of == scope).map(|(_, after)| after),
-                max_rows: limits.pull_rows,
             };
             let answer: SnapshotResponse = self.session.post("/v1/sync/snapshot", &request).await?;
             if let Some(series) = series {
@@ -621,12 +613,44 @@ impl Engine {
                 }
             }
             round.pulled += answer.rows.len();
-            let (rows, read_at, last) = (answer.rows, answer.cursor, answer.after.is_none());
             let changed = self
-                .blocking(move |store| store.apply_snapshot_page(scope, &rows, &read_at, last))
+                .blocking(move |store| {
+                    let parts = parts(&request, &answer)?;
+                    Ok::<_, SyncError>(store.apply_snapshots(&parts, &answer.cursor)?)
+                })
                 .await??;
             round.changed.extend(changed);
         }
+    }
+
+    /// The scope that was begun first, or the first one that is open, and those behind it.
+    fn next_snapshots(
+        &self,
+        scopes: &[Scope],
+        series: Option<&SnapshotSeries>,
+        replica: ReplicaId,
+        limits: &Limits,
+    ) -> Option<SnapshotRequest> {
+        let done: BTreeSet<Scope> = series.iter().flat_map(|series| &series.done).copied().collect();
+        let open = || scopes.iter().copied().filter(|scope| !done.contains(scope));
+        let begun = series
+            .and_then(|series| series.begun.clone())
+            .filter(|(scope, _)| open().any(|one| one == *scope));
+        let (scope, after) = match begun {
+            Some((scope, after)) => (scope, Some(after)),
+            None => (open().next()?, None),
+        };
+        Some(SnapshotRequest {
+            practice: self.session.identity().practice,
+            replica,
+            scope,
+            then: open()
+                .filter(|one| *one > scope)
+                .take(SnapshotRequest::MOST_THEN)
+                .collect(),
+            after,
+            max_rows: limits.pull_rows,
+        })
     }
 
     /// What the service said last, or what services say by default.
@@ -647,6 +671,38 @@ impl Engine {
         tokio::task::spawn_blocking(move || work(&store))
             .await
             .map_err(|_| SyncError::Interrupted)
+    }
+}
+
+/// What a page of snapshots brought of each scope.
+fn parts<'a>(request: &SnapshotRequest, page: &'a SnapshotResponse) -> Result<Vec<SnapshotPart<'a>>, SyncError> {
+    // The scopes that are through, and the one that the page ends in. An older service reads one scope at a time.
+    let through = match page.then_through {
+        Some(more) => usize::try_from(more).map_or(usize::MAX, |more| more.saturating_add(1)),
+        None => usize::from(page.after.is_none()),
+    };
+    let touched = through.saturating_add(usize::from(page.after.is_some()));
+    let mut rest = page.rows.as_slice();
+    let mut parts = Vec::new();
+    for (place, scope) in std::iter::once(&request.scope)
+        .chain(&request.then)
+        .take(touched)
+        .enumerate()
+    {
+        let count = rest.iter().take_while(|row| row.scope == *scope).count();
+        let (rows, behind) = rest.split_at(count);
+        rest = behind;
+        parts.push(SnapshotPart {
+            scope: *scope,
+            rows,
+            is_last: place < through,
+        });
+    }
+    let gets_on = parts.iter().any(|part| part.is_last || !part.rows.is_empty());
+    if rest.is_empty() && gets_on {
+        Ok(parts)
+    } else {
+        Err(TransportError::Unreadable.into())
     }
 }
 

@@ -4,8 +4,8 @@
 mod clinic;
 
 use caseload_domain::EntityKey;
-use caseload_protocol::auth::ReplicaKind::Office;
-use clinic::{Clinic, Desk, now};
+use caseload_protocol::auth::ReplicaKind::{Clinical, Office};
+use clinic::{Clinic, Desk, Way, now};
 use serde_json::json;
 
 /// Enough clients that one row more or less is a small part of all.
@@ -105,6 +105,44 @@ async fn a_new_computer_gets_everything_by_snapshots_once_tombstones_are_gone() 
     }
     desk.set(&clients[0], "phone", json!({"raw": "1"}));
     assert!(desk.is_equal_to_the_service().await && fresh.is_equal_to_the_service().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_gains_many_clients_asks_for_them_together_and_an_older_service_one_by_one() {
+    let mut clinic = Clinic::open().await;
+    let (office, notes) = (
+        clinic.file("office.db", Office).await,
+        clinic.file("notes.db", Clinical).await,
+    );
+    let clients: Vec<EntityKey> = (1..=12).map(|n| office.add_client(&format!("Client {n}"))).collect();
+    office.round().await.unwrap();
+    let written: Vec<EntityKey> = clients
+        .iter()
+        .flat_map(|client| ["one", "two"].map(|plan| notes.note(client, plan)))
+        .collect();
+    notes.round().await.unwrap();
+    let voided = office.book(&clients[0], 0);
+    office.round().await.unwrap();
+    void(&office, &voided);
+    office.round().await.unwrap();
+    clinic.let_tombstones_go().await;
+
+    for (name, is_older, requests) in [("together.db", false, 1), ("one-by-one.db", true, 12)] {
+        let fresh = clinic.file(name, Clinical).await;
+        if is_older {
+            fresh.flaky.as_of_another_version(|path, way, body| {
+                if (path, way) == ("/v1/sync/snapshot", Way::There) {
+                    body.as_object_mut().unwrap().remove("then");
+                }
+                Ok(())
+            });
+        }
+        assert!(fresh.is_equal_to_the_service().await);
+        assert_eq!(fresh.flaky.requests_to("/v1/sync/snapshot"), requests);
+        for note in &written {
+            assert_eq!(fresh.document(note), notes.document(note));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

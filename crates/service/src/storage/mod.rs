@@ -139,11 +139,12 @@ pub trait Storage: BlobStorage + Send + Sync + 'static {
     /// The hash chain after the last operation that ended at or before `seq`; zeros at 0, `None` beyond the head.
     async fn chain_at(&self, practice: PracticeId, seq: i64) -> Result<Option<Leaf>, StorageError>;
 
-    /// The rows of one scope after a key, ordered by type and id.
+    /// The rows of the first of `scopes` after a key, then of the others while the page has room, each ordered by type and id. `scopes` ascend
+    /// by their written forms.
     async fn snapshot_page(
         &self,
         practice: PracticeId,
-        scope: Scope,
+        scopes: &[Scope],
         after: Option<&EntityKey>,
         limit: PageLimit,
     ) -> Result<SnapshotPage, StorageError>;

@@ -237,13 +237,13 @@ pub struct FeedPage {
     pub head: PracticeHead,
 }
 
-/// A part of a scope.
+/// A part of a series of scopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotPage {
-    /// The rows, ordered by type and id.
+    /// The rows, scope by scope, each ordered by type and id.
     pub rows: Vec<Row>,
-    /// Whether there is more after them.
-    pub more: bool,
+    /// How many of the scopes are through; there is more when it is not all of them.
+    pub through: usize,
     /// The head at the state that was read.
     pub head: PracticeHead,
 }

@@ -1,5 +1,6 @@
-//! Snapshots of one scope, and rows by key for repair.
+//! Snapshots of scopes, and rows by key for repair.
 
+use caseload_domain::Scope;
 use caseload_protocol::messages::{FetchRequest, FetchResponse, SnapshotRequest, SnapshotResponse, WireErrorCode};
 use caseload_protocol::row::Row;
 
@@ -12,7 +13,7 @@ use crate::state::App;
 /// Keys in one fetch.
 const MOST_KEYS: usize = 200;
 
-/// One page of all rows of a scope.
+/// One page of all rows of some scopes.
 pub(super) async fn snapshot(
     app: &App,
     caller: &Caller,
@@ -21,16 +22,32 @@ pub(super) async fn snapshot(
     caller.own(request.practice)?;
     let replica = caller.replica(app, request.replica).await?;
     let entitlement = Entitlement::of(app, caller, &replica).await?;
-    entitlement.require(&[request.scope])?;
+    let scopes: Vec<Scope> = std::iter::once(request.scope)
+        .chain(request.then.iter().copied())
+        .collect();
+    entitlement.require(&scopes)?;
+    if scopes.len() > SnapshotRequest::MOST_THEN + 1 {
+        return Err(WireErrorCode::TooLarge.into());
+    }
+    if !scopes.is_sorted_by(|one, next| one.to_string() < next.to_string()) {
+        return Err(WireErrorCode::Malformed.into());
+    }
     let limit = page_limit(app, request.max_rows);
     let page = app
         .storage
-        .snapshot_page(caller.practice, request.scope, request.after.as_ref(), limit)
+        .snapshot_page(caller.practice, &scopes, request.after.as_ref(), limit)
         .await?;
-    let after = page.rows.last().filter(|_| page.more).map(|row| row.key.clone());
+    // Where the page ends in a scope that it has begun, or not even gone on with.
+    let (last, ends_in) = (page.rows.last(), scopes.get(page.through));
+    let after = match last {
+        Some(row) => ends_in.filter(|scope| **scope == row.scope).map(|_| row.key.clone()),
+        None => None,
+    };
+    let then_through = page.through.checked_sub(1).filter(|_| !request.then.is_empty());
     app.metrics.rows(page.rows.len());
     Ok(SnapshotResponse {
         rows: page.rows.iter().map(Row::to_wire).collect(),
+        then_through: then_through.map(|through| u32::try_from(through).unwrap_or(u32::MAX)),
         after,
         cursor: cursor(app, caller.practice, &page.head, page.head.seq, &entitlement).await?,
     })

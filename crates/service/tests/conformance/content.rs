@@ -431,7 +431,7 @@ async fn another_master_key_opens_nothing() {
     let (_, name) = ground.administration();
     let other = MongoStorage::connect(&server.uri(&name), &other).await.unwrap();
     let refused = other
-        .snapshot_page(clinic.practice, clinical(1), None, crate::clinic::EVERYTHING)
+        .snapshot_page(clinic.practice, &[clinical(1)], None, crate::clinic::EVERYTHING)
         .await;
     assert!(matches!(refused, Err(StorageError::Unreadable(_))));
 }

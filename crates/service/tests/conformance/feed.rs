@@ -21,6 +21,7 @@ on_both_storages!(
     a_page_ends_at_its_bytes,
     snapshot_pages_are_complete_while_writers_run,
     a_snapshot_goes_on_where_it_was_after_a_restart_while_writers_run,
+    a_snapshot_reads_scope_after_scope_whatever_the_size_of_its_pages,
     leaves_are_those_of_the_rows,
     the_chain_verifies_from_the_first_change_to_the_head,
     who_follows_a_head_is_woken_by_every_push,
@@ -211,10 +212,10 @@ async fn a_page_ends_at_its_bytes(ground: Ground) {
     );
     let page = clinic
         .storage
-        .snapshot_page(clinic.practice, Scope::Office, None, limit)
+        .snapshot_page(clinic.practice, &[Scope::Office], None, limit)
         .await
         .unwrap();
-    assert_eq!((page.rows.len(), page.more), (1, true));
+    assert_eq!((page.rows.len(), page.through), (1, 0));
 }
 
 async fn snapshot_pages_are_complete_while_writers_run(ground: Ground) {
@@ -237,13 +238,13 @@ async fn snapshot_pages_are_complete_while_writers_run(ground: Ground) {
     loop {
         let page = clinic
             .storage
-            .snapshot_page(clinic.practice, Scope::Office, after.as_ref(), limit)
+            .snapshot_page(clinic.practice, &[Scope::Office], after.as_ref(), limit)
             .await
             .unwrap();
         start.get_or_insert(page.head.seq);
         keys.extend(page.rows.into_iter().map(|row| row.key));
         after = keys.last().cloned();
-        if !page.more {
+        if page.through == 1 {
             break;
         }
     }
@@ -267,6 +268,57 @@ async fn snapshot_pages_are_complete_while_writers_run(ground: Ground) {
     }
 }
 
+async fn a_snapshot_reads_scope_after_scope_whatever_the_size_of_its_pages(ground: Ground) {
+    let clinic = Clinic::on(&ground.storage).await;
+    let mut owner = clinic.sender(800, OWNER).await;
+    for client in 1..=5 {
+        clinic
+            .push(
+                &mut owner,
+                vec![create("client", client, &client_document("Kim")), grant(client, OWNER)],
+            )
+            .await;
+        // The third client has no clinical rows.
+        for number in 0..if client == 3 { 0 } else { client } {
+            let written = note(client, OWNER, "a marker");
+            clinic
+                .push(
+                    &mut owner,
+                    vec![create("session_note", 100 * client + number, &written)],
+                )
+                .await;
+        }
+    }
+    let scopes: Vec<Scope> = (1..=6).map(clinical).collect();
+    let mut expected: Vec<_> = clinic.rows(&scopes).await;
+    expected.sort_by_key(|row| (row.scope.to_string(), row.key.clone()));
+    assert_eq!(expected.len(), 12);
+    for (rows, bytes) in [
+        (1, u64::MAX),
+        (2, u64::MAX),
+        (3, u64::MAX),
+        (5, u64::MAX),
+        (100, u64::MAX),
+        (100, 1),
+    ] {
+        let limit = PageLimit { rows, bytes };
+        let (mut read, mut left, mut after) = (Vec::new(), scopes.as_slice(), None);
+        while !left.is_empty() {
+            let page = clinic
+                .storage
+                .snapshot_page(clinic.practice, left, after.as_ref(), limit)
+                .await
+                .unwrap();
+            assert!(page.rows.len() <= rows as usize && (page.through > 0 || !page.rows.is_empty()));
+            left = &left[page.through..];
+            let ends_in = page.rows.last().filter(|row| Some(&row.scope) == left.first());
+            after = ends_in.map(|row| row.key.clone());
+            read.extend(page.rows);
+        }
+        assert_eq!(read, expected, "in pages of {rows} rows and {bytes} bytes");
+    }
+}
+
 async fn a_snapshot_goes_on_where_it_was_after_a_restart_while_writers_run(ground: Ground) {
     let before = Clinic::on(&ground.storage).await;
     let mut owner = before.sender(800, OWNER).await;
@@ -279,10 +331,10 @@ async fn a_snapshot_goes_on_where_it_was_after_a_restart_while_writers_run(groun
     };
     let first = before
         .storage
-        .snapshot_page(before.practice, Scope::Office, None, limit)
+        .snapshot_page(before.practice, &[Scope::Office], None, limit)
         .await
         .unwrap();
-    assert!(first.more);
+    assert_eq!(first.through, 0);
     let start = first.head.seq;
     let mut keys: Vec<EntityKey> = first.rows.into_iter().map(|row| row.key).collect();
 
@@ -291,11 +343,11 @@ async fn a_snapshot_goes_on_where_it_was_after_a_restart_while_writers_run(groun
     loop {
         let page = clinic
             .storage
-            .snapshot_page(clinic.practice, Scope::Office, keys.last(), limit)
+            .snapshot_page(clinic.practice, &[Scope::Office], keys.last(), limit)
             .await
             .unwrap();
         keys.extend(page.rows.into_iter().map(|row| row.key));
-        if !page.more {
+        if page.through == 1 {
             break;
         }
     }

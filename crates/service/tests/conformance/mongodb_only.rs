@@ -221,7 +221,7 @@ async fn no_read_of_a_practice_walks_through_a_whole_collection() {
         .await
         .unwrap();
     storage
-        .snapshot_page(practice, clinical(1), Some(&key("a", 1)), EVERYTHING)
+        .snapshot_page(practice, &[clinical(1)], Some(&key("a", 1)), EVERYTHING)
         .await
         .unwrap();
     storage.leaves(practice, &[clinical(1)]).await.unwrap();
@@ -302,7 +302,7 @@ async fn what_was_read_or_written_is_contained_in_every_later_read_of_the_same_n
         .await
         .unwrap();
     storage
-        .snapshot_page(practice, Scope::Office, None, EVERYTHING)
+        .snapshot_page(practice, &[Scope::Office], None, EVERYTHING)
         .await
         .unwrap();
     storage.chain_at(practice, 1).await.unwrap();

@@ -101,12 +101,17 @@ async fn read_everything(clinic: &Clinic) {
         rows: 2,
         bytes: u64::MAX,
     };
-    let page = storage.snapshot_page(practice, Scope::Office, None, few).await.unwrap();
-    let after = page.rows.last().map(|row| row.key.clone());
-    storage
-        .snapshot_page(practice, Scope::Office, after.as_ref(), few)
+    let page = storage
+        .snapshot_page(practice, &[Scope::Office], None, few)
         .await
         .unwrap();
+    let after = page.rows.last().map(|row| row.key.clone());
+    storage
+        .snapshot_page(practice, &[Scope::Office], after.as_ref(), few)
+        .await
+        .unwrap();
+    let several = [clinical(1), clinical(2), Scope::Office];
+    storage.snapshot_page(practice, &several, None, few).await.unwrap();
     storage.leaves(practice, &[Scope::Office, clinical(1)]).await.unwrap();
     storage
         .fetch(practice, &[key("client", 1), key("session_note", 5)])

@@ -47,8 +47,12 @@ impl Clinic {
     async fn is_read_anywhere(&self, wanted: &EntityKey) -> bool {
         let office = Scope::Office;
         let feed = self.rows(&[office]).await;
-        let snapshot = self.storage.snapshot_page(self.practice, office, None, EVERYTHING);
-        let snapshot = snapshot.await.unwrap().rows;
+        let snapshot = self
+            .storage
+            .snapshot_page(self.practice, &[office], None, EVERYTHING)
+            .await
+            .unwrap()
+            .rows;
         let leaves = self.storage.leaves(self.practice, &[office]).await.unwrap().entries;
         let fetched = self
             .storage

@@ -22,6 +22,7 @@ fn snapshot_request(member: &Member, replica: caseload_domain::ReplicaId, scope:
         practice: member.practice,
         replica,
         scope,
+        then: Vec::new(),
         after: None,
         max_rows: 1_000,
     }
@@ -95,6 +96,47 @@ async fn pages_are_bounded_and_lose_nothing() {
     assert!(request.after.is_some());
     let two: SnapshotResponse = clinic.http.post_as(me, SNAPSHOT, &request).await.json();
     assert_eq!((one.rows.len(), two.rows.len(), two.after), (4, 2, None));
+}
+
+#[tokio::test]
+async fn one_request_for_snapshots_reads_scope_after_scope_and_nothing_that_the_caller_may_not_read() {
+    let (clinic, owner) = Clinic::with_owner().await;
+    let me = &owner.member;
+    let mut scopes = Vec::new();
+    for first_mut in [1, 3, 5] {
+        let client = me.create_client(&clinic, first_mut).await;
+        me.create_chart(&clinic, client, (first_mut + 1) / 2).await;
+        scopes.push(Scope::Clinical(client));
+    }
+    scopes.sort_unstable();
+    let mut request = snapshot_request(me, me.clinical, scopes[0]);
+    request.then = scopes[1..].to_vec();
+    request.max_rows = 2;
+    let one: SnapshotResponse = clinic.http.post_as(me, SNAPSHOT, &request).await.json();
+    let of = |page: &SnapshotResponse| page.rows.iter().map(|row| row.scope).collect::<Vec<_>>();
+    assert_eq!(
+        (of(&one), one.then_through, one.after),
+        (scopes[..2].to_vec(), Some(1), None)
+    );
+    request.scope = scopes[2];
+    request.then.clear();
+    let two: SnapshotResponse = clinic.http.post_as(me, SNAPSHOT, &request).await.json();
+    assert_eq!(
+        (of(&two), two.then_through, two.after),
+        (scopes[2..].to_vec(), None, None)
+    );
+
+    let refused = async |then: Vec<Scope>| {
+        let request = SnapshotRequest {
+            then,
+            ..snapshot_request(me, me.clinical, scopes[1])
+        };
+        clinic.http.post_as(me, SNAPSHOT, &request).await.code()
+    };
+    assert_eq!(refused(vec![scopes[0]]).await, WireErrorCode::Malformed, "in order");
+    assert_eq!(refused(vec![scopes[1]]).await, WireErrorCode::Malformed, "each once");
+    let nobodys = Scope::Clinical(ClientId::new(uuid()));
+    assert_eq!(refused(vec![nobodys]).await, WireErrorCode::Forbidden);
 }
 
 /// A row that was changed behind the page is not in it. Put back to a state in which it lay before the page, the service would pass it over.

@@ -8,8 +8,8 @@ use caseload_domain::{ClientId, DeviceId, Document, EntityId, EntityKey, Practic
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{Group, OpResult, Outcome, WireRow};
 use caseload_store::{
-    Action, Author, Committed, Entity, Entropy, FileKind, Identity, KeyProof, OpenError, Opening, Store, WriteError,
-    WriteTx,
+    Action, ApplyError, Author, Committed, Entity, Entropy, FileKind, Identity, KeyProof, OpenError, Opening,
+    SnapshotPart, Store, WriteError, WriteTx,
 };
 use caseload_vault::heads::{Head, HeadCheck};
 use caseload_vault::{DatabaseKey, SigningKey};
@@ -169,6 +169,26 @@ impl Clinic {
 
 pub(crate) fn get(store: &Store, key: &EntityKey) -> Option<Entity> {
     store.read(|reads| reads.get(key)).unwrap()
+}
+
+/// A page of a snapshot of the office.
+pub(crate) fn snapshot(
+    store: &Store,
+    rows: &[WireRow],
+    read_at: &Cursor,
+    is_last: bool,
+) -> Result<Vec<EntityKey>, ApplyError> {
+    snapshot_of(store, Scope::Office, rows, read_at, is_last)
+}
+
+pub(crate) fn snapshot_of(
+    store: &Store,
+    scope: Scope,
+    rows: &[WireRow],
+    read_at: &Cursor,
+    is_last: bool,
+) -> Result<Vec<EntityKey>, ApplyError> {
+    store.apply_snapshots(&[SnapshotPart { scope, rows, is_last }], read_at)
 }
 
 pub(crate) fn waiting(store: &Store) -> u64 {

@@ -1,11 +1,10 @@
 //! After a comparison: what waits on a row that was kept aside stays in its order, and tombstones go as far as the service's.
 
-use caseload_domain::Scope;
 use caseload_protocol::messages::{OpResult, WireRow};
 use caseload_store::Store;
 use serde_json::json;
 
-use crate::fixture::{Clinic, cursor, doc, get, key_of, results, waiting, wire};
+use crate::fixture::{Clinic, cursor, doc, get, key_of, results, snapshot, waiting, wire};
 
 fn named(n: u128, rev: i64, seq: i64, family: &str) -> WireRow {
     let document = json!({"salt": "0".repeat(32), "name": {"family": family}, "status": {"state": "active"}});
@@ -28,9 +27,7 @@ fn a_change_on_top_of_one_that_waits_for_a_review_waits_behind_it_and_both_go_in
     clinic.patch(&store, &key, json!({"phone": {"raw": "first"}})).unwrap();
     store.begin_comparison().unwrap();
     let page = [named(1, 2, 2, "Archer of the copy")];
-    store
-        .apply_snapshot_page(Scope::Office, &page, &cursor(2), true)
-        .unwrap();
+    snapshot(&store, &page, &cursor(2), true).unwrap();
     store.set_cursor(&cursor(2)).unwrap();
     assert_eq!(kinds(&store), [""; 0], "it waits for what becomes of the row below it");
 

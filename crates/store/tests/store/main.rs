@@ -8,6 +8,5 @@ mod forgotten;
 mod intents;
 mod search;
 mod sharing;
-mod steps;
 mod stored;
 mod writes;

@@ -8,7 +8,9 @@ use caseload_store::{ApplyError, FileKind, RefusedWhy, Store};
 use caseload_vault::Signature;
 use serde_json::json;
 
-use crate::fixture::{Clinic, PRACTICE, client_id, cursor, doc, get, key_of, results, shared, uuid, waiting, wire};
+use crate::fixture::{
+    Clinic, PRACTICE, client_id, cursor, doc, get, key_of, results, shared, snapshot, uuid, waiting, wire,
+};
 
 fn groups(store: &Store) -> Vec<Group> {
     store.next_groups(1000, 1 << 24).unwrap()
@@ -256,9 +258,7 @@ fn an_older_row_never_replaces_a_newer_one_in_a_pull_but_does_in_a_snapshot() {
     assert_eq!(get(&store, &key).unwrap().doc.text("name", "family"), Some("new"));
     store.begin_comparison().unwrap();
     assert_eq!(store.sync_state().unwrap().cursor, None);
-    store
-        .apply_snapshot_page(Scope::Office, &[wire(&key, 2, 8, named("restored"))], &cursor(8), true)
-        .unwrap();
+    snapshot(&store, &[wire(&key, 2, 8, named("restored"))], &cursor(8), true).unwrap();
     assert_eq!(
         get(&store, &key).unwrap().rev,
         2,
@@ -284,7 +284,7 @@ fn a_finished_snapshot_removes_what_the_service_does_not_have_and_keeps_what_wai
     let own = clinic.client(&store, 50, "Own", "Own");
     let gone = key_of("client", 1);
     clinic.patch(&store, &gone, json!({"phone": {"raw": "1"}})).unwrap();
-    let all = |store: &Store, rows: &[WireRow]| store.apply_snapshot_page(Scope::Office, rows, &cursor(10), true);
+    let all = |store: &Store, rows: &[WireRow]| snapshot(store, rows, &cursor(10), true);
     assert_eq!(all(&store, &rows[1..]).unwrap(), std::slice::from_ref(&gone));
     assert!(get(&store, &gone).is_none() && get(&store, &own).is_some());
     assert_eq!(
@@ -308,11 +308,7 @@ fn a_position_names_the_newest_state_of_which_rows_are_held() {
     let clinic = Clinic::new();
     let store = clinic.office();
     let newest = || store.sync_state().unwrap().cursor.map(|cursor| cursor.newest().seq);
-    let read = |seq| {
-        store
-            .apply_snapshot_page(Scope::Office, &[], &cursor(seq), true)
-            .unwrap()
-    };
+    let read = |seq| snapshot(&store, &[], &cursor(seq), true).unwrap();
     read(9);
     assert_eq!(newest(), None, "without a position everything is compared anyway");
     store.apply_page(&[], &cursor(4)).unwrap();
@@ -601,9 +597,7 @@ fn a_snapshot_that_was_cut_goes_on_where_it_was_and_the_feed_from_before_its_fir
     assert_eq!(store.snapshots().unwrap(), None);
     // The service does not have the second row any more.
     let first = [rows[0].clone(), rows[2].clone(), rows[3].clone()];
-    store
-        .apply_snapshot_page(Scope::Office, &first, &cursor(20), false)
-        .unwrap();
+    snapshot(&store, &first, &cursor(20), false).unwrap();
     assert!(get(&store, &rows[1].key).is_some(), "removed at the end only");
     drop(store);
 
@@ -611,18 +605,14 @@ fn a_snapshot_that_was_cut_goes_on_where_it_was_and_the_feed_from_before_its_fir
     let series = store.snapshots().unwrap().unwrap();
     assert_eq!((series.start, series.done.len()), (cursor(20), 0));
     assert_eq!(series.begun, Some((Scope::Office, rows[3].key.clone())));
-    let changed = store
-        .apply_snapshot_page(Scope::Office, &rows[4..], &cursor(25), true)
-        .unwrap();
+    let changed = snapshot(&store, &rows[4..], &cursor(25), true).unwrap();
     assert_eq!(changed, std::slice::from_ref(&rows[1].key));
     let series = store.snapshots().unwrap().unwrap();
     assert_eq!((series.start.seq, series.newest.seq), (20, 25));
     assert_eq!((series.done, series.begun), (vec![Scope::Office], None));
     store.set_cursor(&series.start).unwrap();
     assert_eq!(store.snapshots().unwrap(), None);
-    store
-        .apply_snapshot_page(Scope::Office, &rows[..1], &cursor(30), false)
-        .unwrap();
+    snapshot(&store, &rows[..1], &cursor(30), false).unwrap();
     store.begin_comparison().unwrap();
     assert_eq!(store.snapshots().unwrap(), None, "another position, another series");
 }

@@ -13,7 +13,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
-use crate::fixture::{Clinic, client_id, cursor, doc, get, key_of, result, results, shared, units, uuid, wire};
+use crate::fixture::{
+    Clinic, client_id, cursor, doc, get, key_of, result, results, shared, snapshot_of, units, uuid, wire,
+};
 
 #[test]
 fn an_office_file_is_stored_in_the_form_of_every_earlier_program() {
@@ -165,7 +167,7 @@ fn take_older_copy(store: &Store, scope: Scope, rows: [WireRow; 3]) {
     store.begin_comparison().unwrap();
     store.reregister(ReplicaId::new(uuid(0xA2)), 2).unwrap();
     let page = rows.map(|row| WireRow { rev: 2, ..row });
-    store.apply_snapshot_page(scope, &page, &cursor(2), true).unwrap();
+    snapshot_of(store, scope, &page, &cursor(2), true).unwrap();
     store.set_cursor(&cursor(2)).unwrap();
 }
 

@@ -172,44 +172,82 @@ pub(super) async fn snapshot(
     reading: &mut Reading<'_>,
     key: &PracticeKey,
     practice: PracticeId,
-    scope: Scope,
+    scopes: &[Scope],
     after: Option<&EntityKey>,
     limit: PageLimit,
 ) -> Result<SnapshotPage, StorageError> {
     let head = known_head(reading, practice).await?;
-    let mut filter = doc! { "p": id(practice.uuid()), "scope": scope.to_string(), GONE_AT: still_there() };
-    if let Some(after) = after {
+    let mut page = Filling {
+        key,
+        limit,
+        rows: Vec::new(),
+        bytes: 0,
+    };
+    let texts: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+    let mut filters = Vec::new();
+    // What is left of the first scope has a bound of its own; the others are one range of the index each.
+    let (first, others) = match after {
+        Some(_) => texts.split_at(1.min(texts.len())),
+        None => texts.split_at(0),
+    };
+    if let (Some(scope), Some(after)) = (first.first(), after) {
         let (kind, last) = (after.kind.as_str(), id(after.id.uuid()));
-        filter.insert(
-            "$or",
-            vec![doc! { "t": { "$gt": kind } }, doc! { "t": kind, "id": { "$gt": last } }],
-        );
+        filters.push(doc! {
+            "p": id(practice.uuid()), "scope": scope, GONE_AT: still_there(),
+            "$or": [{ "t": { "$gt": kind } }, { "t": kind, "id": { "$gt": last } }],
+        });
     }
-    let wanted = limit.rows.max(1);
-    let one_more = i64::from(wanted) + 1;
-    let mut found = entities(reading.database)
-        .find(filter)
-        .sort(doc! { "t": 1, "id": 1 })
-        .limit(one_more)
-        .session(&mut reading.session)
-        .await?;
-    let (mut page, mut bytes): (Vec<Row>, u64) = (Vec::new(), 0);
-    while found.advance(&mut reading.session).await? {
-        if u32::try_from(page.len()) == Ok(wanted) || (bytes >= limit.bytes && !page.is_empty()) {
+    if !others.is_empty() {
+        filters.push(doc! { "p": id(practice.uuid()), "scope": { "$in": others }, GONE_AT: still_there() });
+    }
+    for filter in filters {
+        if let Some(next) = page.fill(reading, filter).await? {
+            let through = texts.iter().position(|scope| *scope == next).unwrap_or_default();
             return Ok(SnapshotPage {
-                rows: page,
-                more: true,
+                rows: page.rows,
+                through,
                 head,
             });
         }
-        bytes += size(found.current().as_bytes());
-        page.push(to_row(key, found.current())?);
     }
     Ok(SnapshotPage {
-        rows: page,
-        more: false,
+        rows: page.rows,
+        through: scopes.len(),
         head,
     })
+}
+
+/// A page of a snapshot that is being read.
+struct Filling<'a> {
+    key: &'a PracticeKey,
+    limit: PageLimit,
+    rows: Vec<Row>,
+    bytes: u64,
+}
+
+impl Filling<'_> {
+    /// Adds rows in the order of their scopes and keys; gives the scope of the first one for which there is no room.
+    async fn fill(&mut self, reading: &mut Reading<'_>, filter: Document) -> Result<Option<String>, StorageError> {
+        let room = i64::from(self.limit.rows.max(1)) - i64::try_from(self.rows.len()).unwrap_or(i64::MAX);
+        let mut found = entities(reading.database)
+            .find(filter)
+            .sort(doc! { "scope": 1, "t": 1, "id": 1 })
+            .limit(room + 1)
+            .session(&mut reading.session)
+            .await?;
+        let mut added = 0;
+        while found.advance(&mut reading.session).await? {
+            let raw = found.current();
+            if added == room || (self.bytes >= self.limit.bytes && !self.rows.is_empty()) {
+                let scope = raw.get_str("scope").map_err(|_| StorageError::Unreadable("scope"))?;
+                return Ok(Some(scope.to_owned()));
+            }
+            self.bytes += size(raw.as_bytes());
+            self.rows.push(to_row(self.key, raw)?);
+            added += 1;
+        }
+        Ok(None)
+    }
 }
 
 /// Everything at one state, in a session that reads a snapshot, of `least_seq` or newer. A state may not be readable for a moment after a

@@ -472,13 +472,13 @@ impl Storage for MongoStorage {
     async fn snapshot_page(
         &self,
         practice: PracticeId,
-        scope: Scope,
+        scopes: &[Scope],
         after: Option<&EntityKey>,
         limit: PageLimit,
     ) -> Result<SnapshotPage, StorageError> {
         bounded(async {
             let key = self.key(practice).await?;
-            feed::snapshot(&mut self.reading().await?, &key, practice, scope, after, limit).await
+            feed::snapshot(&mut self.reading().await?, &key, practice, scopes, after, limit).await
         })
         .await
     }

@@ -12,6 +12,7 @@ use caseload_protocol::messages::OpResult;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, Collection, Database};
+use tokio::task::JoinHandle;
 
 use super::accounts::{replica_filter, to_replica};
 use super::documents::{Members as _, id, of_op, of_row, to_head, to_row};
@@ -39,12 +40,12 @@ struct Found {
     gone: HashSet<EntityKey>,
 }
 
-/// A decision with its rows and operations as they will be stored.
+/// A decision with its rows as they will be stored, and its operations, which are sealed while the server stores the rows.
 struct Prepared {
     decision: Decision,
     new: Vec<Document>,
     changed: Vec<Document>,
-    ops: Vec<Document>,
+    ops: Option<JoinHandle<Result<Vec<Document>, StorageError>>>,
 }
 
 #[async_trait]
@@ -64,8 +65,7 @@ impl Work for Push<'_> {
         let third = facts::third_round(&self.batch.groups, &found.facts);
         self.read(session, third, &mut found).await?;
         let prepared = self.decide(found).await?;
-        self.write(session, &prepared).await?;
-        let Decision { head, results, .. } = prepared.decision;
+        let Decision { head, results, .. } = self.write(session, prepared).await?;
         Ok(PushAnswer {
             results,
             epoch: head.epoch,
@@ -230,7 +230,7 @@ impl Push<'_> {
         let work = move || -> Result<Prepared, PushError> {
             let Found { facts, gone: mut known } = found;
             known.extend(facts.rows.keys().cloned());
-            let decision = decide_batch(facts, replica, &groups, limits)?;
+            let mut decision = decide_batch(facts, replica, &groups, limits)?;
             let (mut new, mut changed) = (Vec::new(), Vec::new());
             for row in &decision.rows {
                 let kept = if known.contains(&row.key) {
@@ -240,11 +240,11 @@ impl Push<'_> {
                 };
                 kept.push(of_row(&key, practice, row)?);
             }
-            let ops = decision
-                .records
-                .iter()
-                .map(|record| of_op(&key, practice, record))
-                .collect::<Result<_, _>>()?;
+            let records = std::mem::take(&mut decision.records);
+            let ops = (!records.is_empty()).then(|| {
+                let seal = move || records.iter().map(|record| of_op(&key, practice, record)).collect();
+                tokio::task::spawn_blocking(seal)
+            });
             Ok(Prepared {
                 decision,
                 new,
@@ -257,10 +257,10 @@ impl Push<'_> {
             .map_err(Undone::Refused)
     }
 
-    async fn write(&self, session: &mut ClientSession, prepared: &Prepared) -> Result<(), Undone<PushError>> {
-        if prepared.ops.is_empty() {
-            return Ok(());
-        }
+    async fn write(&self, session: &mut ClientSession, prepared: Prepared) -> Result<Decision, Undone<PushError>> {
+        let Some(ops) = prepared.ops else {
+            return Ok(prepared.decision);
+        };
         if !prepared.new.is_empty() {
             self.collection(schema::ENTITIES)
                 .insert_many(&prepared.new)
@@ -270,8 +270,9 @@ impl Push<'_> {
         if !prepared.changed.is_empty() {
             self.replace(session, &prepared.changed).await?;
         }
+        let ops = ops.await.unwrap_or(Err(StorageError::Unavailable(None)));
         self.collection(schema::OPS)
-            .insert_many(&prepared.ops)
+            .insert_many(ops.map_err(storage)?)
             .session(&mut *session)
             .await?;
         let Decision { head, last_op, .. } = &prepared.decision;
@@ -291,7 +292,7 @@ impl Push<'_> {
             .update_one(practice, moved)
             .session(&mut *session)
             .await?;
-        Ok(())
+        Ok(prepared.decision)
     }
 
     /// Replaces many rows in one command.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use caseload_domain::{ClientId, Document, EntityKey, OpId, PracticeId, ReplicaId, Scope, UserId};
 use caseload_protocol::checksum::Leaf;
 use caseload_protocol::facts::PracticeHead;
+use caseload_protocol::row::Row;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::failure;
@@ -89,7 +90,7 @@ pub(super) fn snapshot(
     connection: &Connection,
     keys: &Keyring,
     practice: PracticeId,
-    scope: Scope,
+    scopes: &[Scope],
     after: Option<&EntityKey>,
     limit: PageLimit,
 ) -> Result<SnapshotPage, StorageError> {
@@ -100,34 +101,32 @@ pub(super) fn snapshot(
             "SELECT {COLUMNS} FROM entity WHERE practice = ?1 AND scope = ?2 AND (t, id) > (?3, ?4) ORDER BY t, id LIMIT ?5"
         ))
         .map_err(|error| failure(&error))?;
-    let (kind, id) = after.map_or(("", None), |key| (key.kind.as_str(), Some(Id(key.id.uuid()))));
-    let id = id.as_ref().map_or([].as_slice(), |id| id.0.as_bytes().as_slice());
     let wanted = usize::try_from(limit.rows.max(1)).unwrap_or(usize::MAX);
-    let mut found = statement
-        .query(params![
-            Id(practice.uuid()),
-            scope.to_string(),
-            kind,
-            id,
-            limit.rows.max(1).saturating_add(1)
-        ])
-        .map_err(|error| failure(&error))?;
-    let (mut page, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = found.next().map_err(|error| failure(&error))? {
-        if page.len() == wanted || (bytes >= limit.bytes && !page.is_empty()) {
-            return Ok(SnapshotPage {
-                rows: page,
-                more: true,
-                head,
-            });
+    let (mut page, mut bytes): (Vec<Row>, u64) = (Vec::new(), 0);
+    for (through, scope) in scopes.iter().enumerate() {
+        let after = after.filter(|_| through == 0);
+        let kind = after.map_or("", |key| key.kind.as_str());
+        let id = after.map_or(Vec::new(), |key| key.id.uuid().as_bytes().to_vec());
+        let one_more = i64::try_from(wanted - page.len()).unwrap_or(i64::MAX).saturating_add(1);
+        let mut found = statement
+            .query(params![Id(practice.uuid()), scope.to_string(), kind, id, one_more])
+            .map_err(|error| failure(&error))?;
+        while let Some(row) = found.next().map_err(|error| failure(&error))? {
+            if page.len() == wanted || (bytes >= limit.bytes && !page.is_empty()) {
+                return Ok(SnapshotPage {
+                    rows: page,
+                    through,
+                    head,
+                });
+            }
+            let row = StoredRow::read(row).map_err(|error| failure(&error))?;
+            bytes += row.size();
+            page.push(row.open(&key)?);
         }
-        let row = StoredRow::read(row).map_err(|error| failure(&error))?;
-        bytes += row.size();
-        page.push(row.open(&key)?);
     }
     Ok(SnapshotPage {
         rows: page,
-        more: false,
+        through: scopes.len(),
         head,
     })
 }

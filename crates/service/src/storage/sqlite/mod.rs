@@ -319,12 +319,12 @@ impl Storage for SqliteStorage {
     async fn snapshot_page(
         &self,
         practice: PracticeId,
-        scope: Scope,
+        scopes: &[Scope],
         after: Option<&EntityKey>,
         limit: PageLimit,
     ) -> Result<SnapshotPage, StorageError> {
-        let after = after.cloned();
-        self.read(move |connection, keys| feed::snapshot(connection, keys, practice, scope, after.as_ref(), limit))
+        let (scopes, after) = (scopes.to_vec(), after.cloned());
+        self.read(move |connection, keys| feed::snapshot(connection, keys, practice, &scopes, after.as_ref(), limit))
             .await
     }
 
