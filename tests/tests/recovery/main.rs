@@ -1,6 +1,6 @@
 //! What happens when a machine is lost, copied or put back from a copy, with the real programs on both storages: the service restored from an
-//! older copy ([`restored`]), a computer away for longer than void entries are remembered ([`away`]), a computer restored from a copy, a computer
-//! cloned, care that begins and ends, a clinician who is signed out before her work went out; and a program that the service does not speak
+//! older copy ([`restored`]), a computer away for longer than void entries are remembered ([`away`]), a computer lost and taken out of the practice
+//! ([`revoked`]), restored from a copy or cloned, care that begins and ends, a clinician who is signed out before her work went out; and a program that the service does not speak
 //! with any more ([`versions`]). The outbox is kept in all of them, and in the end every computer and the service hold the same.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -8,6 +8,7 @@
 mod away;
 mod clinic;
 mod restored;
+mod revoked;
 mod versions;
 
 use std::fs;
