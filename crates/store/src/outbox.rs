@@ -236,7 +236,7 @@ pub(crate) fn raise_bases(
         return Ok(());
     }
     for mut op in ops_on(connection, &row.key)? {
-        if op.kind != OpKind::Create {
+        if op.kind != caseload_protocol::messages::OpKind::Create {
             op.base_rev = row.rev;
             connection.execute(
                 "UPDATE outbox_body SET body = ?2 WHERE place = (SELECT place FROM outbox WHERE op_id = ?1)",
