@@ -35,6 +35,7 @@ pub(crate) struct Write {
 /// A row as the service held it when it was last looked at.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
+    pub(crate) rev: i64,
     pub(crate) deleted: bool,
     pub(crate) values: Values,
     pub(crate) doc: Document,
@@ -52,6 +53,8 @@ pub(crate) struct Model {
     /// What void rows said that went with their tombstones.
     pub(crate) went: BTreeMap<EntityKey, Vec<Values>>,
     pub(crate) head: i64,
+    /// Whether the service was put back: a lost row that is accepted may bring another state with it.
+    pub(crate) was_put_back: bool,
     /// The hash chain after each number at which an operation was seen to end.
     pub(crate) chain: BTreeMap<i64, Leaf>,
     /// What an action found broken, to be reported after it.
@@ -91,6 +94,34 @@ pub(crate) fn text(value: &Value) -> String {
 /// Whether a program may replace a value of this name that nobody had seen: states move by what may follow, whoever looks.
 fn is_state(name: &Name) -> bool {
     registry::find(&name.0.kind).is_some_and(|entity| matches!(entity.policy(&name.1), Policy::State(_)))
+}
+
+/// Whether a state may have become another one in so many steps, or is the same one that somebody entered anew.
+fn is_way(name: &Name, old: Option<&String>, new: Option<&String>, steps: i64) -> bool {
+    let Some(Policy::State(next)) = registry::find(&name.0.kind).map(|entity| entity.policy(&name.1)) else {
+        return false;
+    };
+    let state = |text: Option<&String>| {
+        let value: Value = serde_json::from_str(text?).ok()?;
+        Some(value.get("state")?.as_str()?.to_owned())
+    };
+    let (Some(old), Some(new)) = (state(old), state(new)) else {
+        return false;
+    };
+    let mut reached = BTreeSet::from([old]);
+    for _ in 0..steps {
+        let further: Vec<String> = reached
+            .iter()
+            .flat_map(|state| next(state))
+            .map(|state| (*state).to_owned())
+            .collect();
+        let before = reached.len();
+        reached.extend(further);
+        if reached.len() == before {
+            break;
+        }
+    }
+    reached.contains(&new)
 }
 
 /// Whether only the service makes rows of this type.
@@ -185,6 +216,7 @@ impl Model {
 
     fn observe_row(&mut self, row: &Row) -> Result<(), Broken> {
         let now = Held {
+            rev: row.rev,
             deleted: row.deleted,
             values: values(&row.key, &row.doc),
             doc: row.doc.clone(),
@@ -206,7 +238,16 @@ impl Model {
         for name in names {
             let (old, new) = (before.values.get(name), now.values.get(name));
             let name: Name = (row.key.clone(), name.clone());
-            if old == new || old.is_none() || is_state(&name) {
+            if old == new || old.is_none() {
+                continue;
+            }
+            if is_state(&name) {
+                if !self.was_put_back && !is_way(&name, old, new, row.rev - before.rev) {
+                    return Err(Broken::of(
+                        "I5",
+                        format!("{name:?}: {old:?} became {new:?}, which may not follow"),
+                    ));
+                }
                 continue;
             }
             if !self.follows(&name, new, old) {
@@ -259,6 +300,7 @@ impl Model {
         self.rows.clear();
         self.chain.clear();
         self.head = 0;
+        self.was_put_back = true;
     }
 
     /// What was written in `files` after the copy may be lost with them, unless the service has it.

@@ -226,6 +226,9 @@ impl<'t> World<'t> {
             return Err(broken.into());
         }
         self.say(format!("{place}: {} {:?}", action.name, done.as_ref().ok()));
+        if matches!(done, Ok(true)) {
+            self.tally.did(action.name);
+        }
         match done {
             Err(error) if !self.machines[place].is_dead() => {
                 Err(Broken::of("a file", format!("{}: {error}", action.name)).into())

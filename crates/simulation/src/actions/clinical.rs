@@ -204,7 +204,7 @@ fn note_sign(desk: &mut Desk<'_>) -> Done {
     let units = signing(desk, &note, "signed", json!({}));
     let mark = desk.mark();
     let key = note.key;
-    desk.write(Clinical, "note.sign", std::slice::from_ref(&key), |tx| {
+    let signed = desk.write(Clinical, "note.sign", std::slice::from_ref(&key), |tx| {
         tx.patch(&key, units)?;
         if let Some(appointment) = appointment {
             let units = Map::from_iter([("documented".to_owned(), json!({"mark": mark}))]);
@@ -216,7 +216,8 @@ fn note_sign(desk: &mut Desk<'_>) -> Done {
         }
         Ok(Vec::new())
     })?;
-    desk.run_intents()
+    desk.run_intents()?;
+    Ok(signed)
 }
 
 fn note_error(desk: &mut Desk<'_>) -> Done {

@@ -258,7 +258,7 @@ fn edit(desk: &mut Desk<'_>, client: Entity, unit: &'static str, both: bool) -> 
     let (family, given) = (desk.mark(), desk.mark());
     let key = client.key;
     let had = client.doc.unit(unit).cloned();
-    desk.write(Office, "client.edit", std::slice::from_ref(&key), |tx| {
+    let done = desk.write(Office, "client.edit", std::slice::from_ref(&key), |tx| {
         // Two members of one unit, so that a mixture of two people's values is seen.
         tx.overlay_unit(&key, unit, json!({"family": family, "given": given}))?;
         if both {
@@ -266,13 +266,19 @@ fn edit(desk: &mut Desk<'_>, client: Entity, unit: &'static str, both: bool) -> 
         }
         Ok(Vec::new())
     })?;
-    carries_along(desk, &key, unit, had.as_ref())
+    carries_along(desk, &key, unit, had.as_ref())?;
+    Ok(done)
 }
 
 /// What a newer program wrote into the unit has to be there after this one's edit.
-fn carries_along(desk: &mut Desk<'_>, key: &EntityKey, unit: &str, had: Option<&serde_json::Value>) -> Done {
+fn carries_along(
+    desk: &mut Desk<'_>,
+    key: &EntityKey,
+    unit: &str,
+    had: Option<&serde_json::Value>,
+) -> Result<(), caseload_store::StorageError> {
     let Some(store) = desk.store(Office) else {
-        return Ok(false);
+        return Ok(());
     };
     let now = store.read(|read| read.get(key))?;
     let now = now.as_ref().and_then(|entity| entity.doc.unit(unit));
@@ -282,7 +288,7 @@ fn carries_along(desk: &mut Desk<'_>, key: &EntityKey, unit: &str, had: Option<&
                 .break_later("I9", format!("{key:?}.{unit}: an edit dropped {member}"));
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// A program of a later version writes a member and a unit that this one does not know.
