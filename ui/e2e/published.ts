@@ -7,8 +7,11 @@ import { test as clinic, expect, people } from "./clinic";
 import { program } from "./programs";
 
 interface Options {
-  /** What the owner does after the service's data was copied and before the copy is put back; without it nothing is put back. */
-  lose: { work: (caseload: Caseload) => void } | null;
+  /**
+   * What the owner does after the service's data was copied and before the copy is put back, and what while no service is there; without it
+   * nothing is put back.
+   */
+  lose: { work: (caseload: Caseload) => void; unshared?: (caseload: Caseload) => void } | null;
 }
 
 /** Runs a command of the owner on her computer. */
@@ -36,6 +39,7 @@ export const test = clinic.extend<Options>({
         lose.work(caseload);
         caseload("sync");
         await service.stop();
+        lose.unshared?.(caseload);
         run("service-restore", "--data", data, "--from", copy, "--replace", "--demo");
         await service.start();
         caseload("sync");
