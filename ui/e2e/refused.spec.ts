@@ -51,7 +51,7 @@ test("a change that was not accepted is kept until somebody throws it away, and 
   await refused.getByTestId("refused-discard").focus();
   await page.keyboard.press("Enter");
   await expect(refused.getByTestId("refused-discard-cancel"), "Enter once more throws nothing away").toBeFocused();
-  await page.keyboard.press("Enter");
+  await page.keyboard.press("Escape");
   await expect(refused.getByTestId("refused-discard")).toBeFocused();
   await refused.getByTestId("refused-discard").click();
   await refused.getByTestId("refused-discard-confirm").click();

@@ -436,6 +436,9 @@ pub struct SnapshotRequest {
     pub then: Vec<Scope>,
     /// The last key of the page before, in `scope`; `None` for its first page.
     pub after: Option<EntityKey>,
+    /// The newest state of which the pages before were read; a history that was never in it is another one. `None` before the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Moment>,
     /// Rows wanted at most.
     pub max_rows: u32,
 }

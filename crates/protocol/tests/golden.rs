@@ -126,7 +126,7 @@ fn pull_snapshot_fetch_and_wait_are_frozen() {
         r#"{{"practice":"{ID}","replica":"{ID}","scope":"office","after":{{"t":"client","id":"{ID}"}},"max_rows":10}}"#
     ));
     golden::<m::SnapshotRequest>(&format!(
-        r#"{{"practice":"{ID}","replica":"{ID}","scope":"clinical:{ID}","then":["private:{ID}"],"after":null,"max_rows":10}}"#
+        r#"{{"practice":"{ID}","replica":"{ID}","scope":"clinical:{ID}","then":["private:{ID}"],"after":null,"known":{{"q":9,"c":"0123456789abcdef"}},"max_rows":10}}"#
     ));
     golden::<m::SnapshotResponse>(&format!(r#"{{"rows":[{}],"after":null,"cursor":"{CURSOR}"}}"#, row()));
     golden::<m::SnapshotResponse>(&format!(
@@ -257,7 +257,7 @@ golden_messages! {
     ],
     messages::SnapshotRequest: [
         r#"{"practice":"ID","replica":"ID","scope":"office","after":{"t":"client","id":"ID"},"max_rows":10}"#,
-        r#"{"practice":"ID","replica":"ID","scope":"clinical:ID","then":["private:ID"],"after":null,"max_rows":10}"#,
+        r#"{"practice":"ID","replica":"ID","scope":"clinical:ID","then":["private:ID"],"after":null,"known":{"q":9,"c":"0123456789abcdef"},"max_rows":10}"#,
     ],
     messages::SnapshotResponse: [
         r#"{"rows":[ROW],"after":null,"cursor":"CURSOR"}"#,

@@ -649,6 +649,7 @@ impl Engine {
                 .take(SnapshotRequest::MOST_THEN)
                 .collect(),
             after,
+            known: series.map(|series| series.newest.clone()),
             max_rows: limits.pull_rows,
         })
     }

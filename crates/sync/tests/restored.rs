@@ -5,9 +5,10 @@ mod clinic;
 
 use caseload_domain::EntityKey;
 use caseload_protocol::auth::ReplicaKind::{Clinical, Office};
+use caseload_protocol::messages::WireErrorCode;
 use caseload_service::MasterKeySource;
 use caseload_service::restore::{Restoration, Source, restore};
-use clinic::{Clinic, Desk};
+use clinic::{Clinic, Desk, Way};
 use serde_json::json;
 
 /// What an operator does with the copy.
@@ -187,6 +188,45 @@ async fn a_device_that_was_not_behind_the_copy_offers_nothing() {
         (Some("before the copy"), Some("away@example.org"))
     );
     assert_eq!(away.waiting(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_put_back_by_hand_in_the_middle_of_a_snapshot_is_noticed_and_the_snapshot_begun_anew() {
+    let mut clinic = Clinic::open().await;
+    let desk = clinic.file("one.db", Office).await;
+    let clients: Vec<EntityKey> = ["Minji", "Theo", "Ada", "Noor"]
+        .map(|name| desk.add_client(name))
+        .to_vec();
+    let voided = desk.book(&clients[0], 0);
+    desk.round().await.unwrap();
+    desk.write(|tx| tx.void(&voided, "entered twice"));
+    desk.round().await.unwrap();
+    clinic.let_tombstones_go().await;
+    let fresh = clinic.file("fresh.db", Office).await;
+    lose(&mut clinic, By::Hand, async || {
+        desk.add_client("Lost");
+        desk.round().await.unwrap();
+        let mut pages = 0;
+        fresh.flaky.as_of_another_version(move |path, way, body| {
+            if (path, way) == ("/v1/sync/snapshot", Way::There) {
+                pages += 1;
+                body["max_rows"] = json!(2);
+            }
+            if pages > 2 {
+                return Err(WireErrorCode::StorageUnavailable);
+            }
+            Ok(())
+        });
+        fresh.round().await.unwrap_err();
+    })
+    .await;
+    let series = fresh.store.snapshots().unwrap().unwrap();
+    assert!(series.begun.is_some(), "two pages of it have come");
+    fresh.flaky.as_of_this_version();
+    assert!(fresh.is_equal_to_the_service().await);
+    for client in &clients {
+        assert!(fresh.document(client).is_some());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use caseload_protocol::messages::{FetchRequest, FetchResponse, SnapshotRequest, 
 use caseload_protocol::row::Row;
 
 use super::entitlement::Entitlement;
-use super::pull::{cursor, page_limit};
+use super::pull::{cursor, page_limit, remembers};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
@@ -31,6 +31,11 @@ pub(super) async fn snapshot(
     }
     if !scopes.is_sorted_by(|one, next| one.to_string() < next.to_string()) {
         return Err(WireErrorCode::Malformed.into());
+    }
+    if let Some(moment) = &request.known
+        && !remembers(app, caller.practice, moment).await?
+    {
+        return Err(WireErrorCode::HistoryDiverged.into());
     }
     let limit = page_limit(app, request.max_rows);
     let page = app

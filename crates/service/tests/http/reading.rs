@@ -24,6 +24,7 @@ fn snapshot_request(member: &Member, replica: caseload_domain::ReplicaId, scope:
         scope,
         then: Vec::new(),
         after: None,
+        known: None,
         max_rows: 1_000,
     }
 }
@@ -137,6 +138,21 @@ async fn one_request_for_snapshots_reads_scope_after_scope_and_nothing_that_the_
     assert_eq!(refused(vec![scopes[1]]).await, WireErrorCode::Malformed, "each once");
     let nobodys = Scope::Clinical(ClientId::new(uuid()));
     assert_eq!(refused(vec![nobodys]).await, WireErrorCode::Forbidden);
+
+    let mut elsewhere = snapshot_request(me, me.clinical, scopes[0]);
+    let read = two.cursor.newest();
+    for (chain, expected) in [
+        (read.chain.clone(), None),
+        ("0".repeat(16), Some(WireErrorCode::HistoryDiverged)),
+    ] {
+        elsewhere.known = Some(Moment { chain, ..read.clone() });
+        let answer = clinic.http.post_as(me, SNAPSHOT, &elsewhere).await;
+        assert_eq!(
+            expected.map(|_| answer.code()),
+            expected,
+            "pages before this one were of this history"
+        );
+    }
 }
 
 /// A row that was changed behind the page is not in it. Put back to a state in which it lay before the page, the service would pass it over.
