@@ -272,8 +272,12 @@ mod tests {
         );
     }
 
+    /// Held by a test that makes calls: the places are the process's.
+    static CALLING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
     #[test]
     fn hanging_calls_are_given_up_and_their_number_is_limited() {
+        let _alone = CALLING.lock();
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));
         let hang = || {
@@ -306,6 +310,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_library_is_an_unavailable_store() {
+        let _alone = CALLING.lock();
         let call = Call::<()>::start(|| std::panic::resume_unwind(Box::new(())));
         let waited = call.map(|call| call.wait(Duration::from_secs(30)));
         assert!(matches!(
