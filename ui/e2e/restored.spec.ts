@@ -55,6 +55,17 @@ test("what a restored service lost is read beside what is there and settled by k
   await expect(changed.getByTestId("reoffer-here").locator("[data-part=phone]")).not.toHaveText(phone);
   await expect(changed.locator("[data-part]"), "what is the same is not shown").toHaveCount(2);
 
+  // Somebody else settles the card that has the focus: the one in its place takes it, as if the keys had settled it.
+  const shown = page.getByTestId("reoffer");
+  const ids = await shown.evaluateAll((all) => all.map((each) => each.getAttribute("data-id") ?? ""));
+  const changedAt = ids.indexOf((await changed.getAttribute("data-id")) ?? "");
+  const at = changedAt === 0 ? 1 : 0;
+  await shown.nth(at).focus();
+  await ask(page, bridge, "settle_reoffer", { id: ids[at], accept: true });
+  await expect(shown).toHaveCount(before - 1);
+  await expect(shown.nth(at)).toHaveAttribute("data-id", ids[at + 1] ?? "");
+  await expect(shown.nth(at)).toBeFocused();
+
   // What is there no more replaces nothing, so it comes back at once; the changed number waits for a decision.
   await page.getByTestId("reoffers-accept-missing").click();
   await expect(page.getByTestId("reoffer")).toHaveCount(1);
