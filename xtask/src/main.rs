@@ -8,6 +8,7 @@
 
 mod bench;
 mod bindings;
+mod echo;
 mod migrations;
 mod mongodb;
 mod packages;

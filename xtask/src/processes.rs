@@ -7,6 +7,7 @@
 //! `unsafe` is forbidden here, so signals are sent by the shell's built-in `kill` and groups are read from `/proc`.
 //! A process that starts a session of its own escapes; none of ours does.
 
+use std::fmt;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt;
@@ -15,6 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+use crate::echo::{Echo, Excerpt};
+use crate::project::in_ci;
 
 /// The process groups that are to end with this program.
 static GROUPS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -86,8 +90,8 @@ impl Running {
     /// Waits for the end of the process, and then of its group.
     ///
     /// # Errors
-    /// When the process fails, or leaves other processes running; those are ended.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    /// When the process fails, or leaves other processes running; those are ended when this is dropped.
+    pub(crate) fn finish(&mut self) -> Result<()> {
         let status = self.child.wait().with_context(|| format!("wait for {}", self.name))?;
         let left = self.left_behind();
         if !status.success() {
@@ -123,13 +127,44 @@ impl Drop for Running {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end. In continuous integration the error carries an [`Excerpt`] of what it wrote.
 ///
 /// # Errors
-/// When it cannot be started, fails, or leaves processes running.
+/// When it cannot be started, fails, or leaves processes running; those are ended.
 pub(crate) fn finish(name: &str, command: &mut Command) -> Result<()> {
-    Running::start(name, command)?.finish()
+    if in_ci() {
+        finish_and_keep(name, command)
+    } else {
+        Running::start(name, command)?.finish()
+    }
 }
+
+fn finish_and_keep(name: &str, command: &mut Command) -> Result<()> {
+    let mut running = Running::start(name, command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let echo = Echo::of(&mut running.child);
+    let result = running.finish();
+    drop(running);
+    let excerpt = echo.close();
+    result.map_err(|error| {
+        let why = format!("{error:#}");
+        anyhow::Error::new(Failure { why, excerpt })
+    })
+}
+
+/// A command that failed, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    why: String,
+    pub(crate) excerpt: Excerpt,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 /// Runs a command to its end and returns what it wrote to standard output.
 ///
@@ -274,5 +309,23 @@ mod tests {
     fn failing_command_is_named_with_its_status() {
         let error = finish("a failing shell", Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
         assert_eq!(error.to_string(), "a failing shell failed: exit status: 3");
+    }
+
+    #[test]
+    fn what_a_failing_command_wrote_on_both_outputs_is_kept() {
+        let script = "echo said; echo complained >&2; exit 3";
+        let error = finish_and_keep("a failing shell", Command::new("sh").args(["-c", script])).unwrap_err();
+        let failure = error.downcast::<Failure>().unwrap();
+        assert_eq!(failure.to_string(), "a failing shell failed: exit status: 3");
+        let mut lines: Vec<String> = failure.excerpt.to_string().lines().map(str::to_owned).collect();
+        lines.sort();
+        assert_eq!(lines, ["  complained", "  said"]);
+    }
+
+    #[test]
+    fn a_pipe_that_somebody_else_holds_open_keeps_nobody_waiting() {
+        let script = "setsid sleep 5 & echo said; exit 3";
+        let error = finish_and_keep("a careless shell", Command::new("sh").args(["-c", script])).unwrap_err();
+        assert_eq!(error.downcast::<Failure>().unwrap().excerpt.to_string(), "  said\n");
     }
 }

@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::mongodb::{MongoDb, ReplicaSet};
 use crate::packages::{Consent, Purpose, install_missing};
-use crate::processes;
+use crate::processes::{self, Failure};
 use crate::project::{Project, in_ci};
 use crate::terminal::{Stages, clock, say, table};
 use crate::wheels::Wheel;
@@ -449,6 +449,8 @@ struct Report {
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// What the failed suites wrote, each under its name.
+    excerpts: Vec<String>,
 }
 
 impl Report {
@@ -465,6 +467,9 @@ impl Report {
             Err(error) => {
                 self.failed += 1;
                 say(format!("{error:#}"));
+                if let Some(failure) = error.downcast_ref::<Failure>() {
+                    self.excerpts.push(format!("{error:#}\n{}", failure.excerpt));
+                }
                 String::from("FAILED")
             }
         };
@@ -477,6 +482,10 @@ impl Report {
             .insert(0, ["suite", "time", "result"].map(str::to_owned).to_vec());
         self.rows
             .push(["all", &clock(self.took), ""].map(str::to_owned).to_vec());
+        for excerpt in &self.excerpts {
+            say("");
+            say(excerpt);
+        }
         say("");
         table(&self.rows).into_iter().for_each(say);
         say("");
