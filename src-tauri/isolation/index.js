@@ -20,6 +20,8 @@ const commands = new Set([
   "staff",
   "publish",
   "mint_enrolment",
+  "computers",
+  "revoke_computer",
   "today",
   "calendar",
   "appointment",

@@ -26,7 +26,7 @@ async function look(page: Page, bridge: string, name: string, again: () => Promi
   }
 }
 
-test("an administrator is enrolled, joins on a computer of her own and writes her recovery code down", async ({ signIn, bridge, profile, context }) => {
+test("an administrator is enrolled, joins on a computer of her own, writes her recovery code down, and the computer is taken out", async ({ signIn, bridge, profile, context }) => {
   test.setTimeout(300_000);
   const page = await signIn("owner");
   const mint = async () => {
@@ -57,6 +57,30 @@ test("an administrator is enrolled, joins on a computer of her own and writes he
     await expect(other.getByTestId("screen-recovery")).toBeVisible();
     await look(other, hers.address, "recovery", () => expect(other.getByTestId("recovery-groups")).toBeVisible());
     await look(other, hers.address, "recovery-type", () => other.getByTestId("recovery-continue").click());
+
+    await page.bringToFront();
+    const row = page.getByTestId("computer").filter({ hasText: "Mira Han" });
+    await look(page, bridge, "computers", async () => {
+      await ask(page, bridge, "share_now");
+      await go(page, "/settings/computers");
+      await expect(row).toHaveCount(1);
+      await expect(page.getByTestId("computer").filter({ has: page.locator(".chip") }).getByTestId("computer-revoke"), "nobody takes out her own").toHaveCount(0);
+      await row.getByTestId("computer-revoke").focus();
+      await page.keyboard.press("Enter");
+      await expect(page.getByTestId("computer-revoke-cancel"), "Enter once more takes nothing out").toBeFocused();
+    });
+    await page.keyboard.press("Escape");
+    await expect(page.getByTestId("computer-revoke-dialog")).toHaveCount(0);
+    await expect(row.getByTestId("computer-revoke")).toBeFocused();
+    await row.getByTestId("computer-revoke").click();
+    await page.getByTestId("computer-revoke-confirm").click();
+    await expect(row).toHaveAttribute("data-revoked", "true");
+    await expect(row.getByTestId("computer-revoke")).toHaveCount(0);
+    await expect(page.locator("#computers")).toBeFocused();
+    if (process.env.CASELOAD_PICTURES) await page.screenshot({ path: `${process.env.CASELOAD_PICTURES}/computers-after.png` });
+    expect(await violations(page)).toEqual([]);
+    const refused = await other.request.post(`${hers.address}/command/share_now`, { data: {} });
+    expect(await refused.json()).toMatchObject({ code: "device_revoked" });
   } finally {
     await hers.stop();
   }

@@ -30,6 +30,8 @@ macro_rules! commands {
             blocking staff() -> Vec<StaffMember>;
             waiting publish(Publish) -> SyncOverview;
             waiting mint_enrolment(MintEnrolment) -> Enrolment;
+            blocking computers() -> Vec<Computer>;
+            waiting revoke_computer(ById) -> Vec<Computer>;
             blocking today(TodayRequest) -> Today;
             blocking calendar(CalendarRequest) -> Calendar;
             blocking appointment(ById) -> AppointmentDetail;

@@ -23,6 +23,8 @@ export interface Commands {
   staff: [void, t.StaffMember[]];
   publish: [t.Publish, t.SyncOverview];
   mint_enrolment: [t.MintEnrolment, t.Enrolment];
+  computers: [void, t.Computer[]];
+  revoke_computer: [t.ById, t.Computer[]];
   today: [t.TodayRequest, t.Today];
   calendar: [t.CalendarRequest, t.Calendar];
   appointment: [t.ById, t.AppointmentDetail];
@@ -103,7 +105,7 @@ export function failureOf(thrown: unknown): Failure {
   return { code: "no_answer", fields: [], retry: true };
 }
 
-const slow: CommandName[] = ["create_practice", "unlock", "recover", "join", "publish", "share_now", "prescription_pdf", "checksum", "accept_missing_reoffers"];
+const slow: CommandName[] = ["create_practice", "unlock", "recover", "join", "publish", "share_now", "revoke_computer", "prescription_pdf", "checksum", "accept_missing_reoffers"];
 
 /** How long an answer may take. A command refused inside the shell's isolation frame would otherwise stay open for ever. */
 export function patience(name: CommandName): number {

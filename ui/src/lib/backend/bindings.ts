@@ -24,6 +24,8 @@ export const commands = {
 	staff: () => __TAURI_INVOKE<StaffMember_Serialize[]>("staff"),
 	publish: (request: Publish_Deserialize) => __TAURI_INVOKE<SyncOverview_Serialize>("publish", { request }),
 	mint_enrolment: (request: MintEnrolment_Deserialize) => __TAURI_INVOKE<Enrolment>("mint_enrolment", { request }),
+	computers: () => __TAURI_INVOKE<Computer[]>("computers"),
+	revoke_computer: (request: ById) => __TAURI_INVOKE<Computer[]>("revoke_computer", { request }),
 	today: (request: TodayRequest_Deserialize) => __TAURI_INVOKE<Today_Serialize>("today", { request }),
 	calendar: (request: CalendarRequest) => __TAURI_INVOKE<Calendar_Serialize>("calendar", { request }),
 	appointment: (request: ById) => __TAURI_INVOKE<AppointmentDetail_Serialize>("appointment", { request }),
@@ -647,6 +649,17 @@ export type ClinicalHeader_Serialize = {
 	/**  Local date the risk was judged on. */
 	riskOn: string | null,
 	safetyPlan: string | null,
+};
+
+/**  A computer that belongs or belonged to the practice. */
+export type Computer = {
+	id: string,
+	name: string,
+	/**  Names of those who have signed in on it. */
+	people: string[],
+	isThisOne: boolean,
+	/**  Whether it was taken out of the practice. */
+	isRevoked: boolean,
 };
 
 /**  The groups typed back. */

@@ -34,6 +34,7 @@ export type ClientPatch = bindings.ClientPatch_Deserialize;
 export type ClientRecord = bindings.ClientRecord_Serialize;
 export type ClientRow = bindings.ClientRow_Serialize;
 export type ClinicalHeader = bindings.ClinicalHeader_Serialize;
+export type Computer = bindings.Computer;
 export type ConfirmRecovery = bindings.ConfirmRecovery;
 export type Conflict = bindings.Conflict_Serialize;
 export type ConflictChoice = bindings.ConflictChoice;
