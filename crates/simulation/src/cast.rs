@@ -1,7 +1,7 @@
 //! The people and computers of the simulated practice. Their keys and ids are always the same, so that histories are comparable.
 
 use caseload_domain::{DeviceId, PracticeId, Role, UserId};
-use caseload_vault::certificates::{Chain, UserCertificate};
+use caseload_vault::certificates::{AdminCertificate, Chain, Signed, UserCertificate};
 use caseload_vault::{DatabaseKey, SigningKey};
 use uuid::Uuid;
 
@@ -20,6 +20,9 @@ pub(crate) struct Computer {
     pub(crate) key: DatabaseKey,
     pub(crate) person: usize,
 }
+
+/// The computer of the administrator who is not the owner.
+const ADMINISTRATOR: usize = 3;
 
 /// Everybody and everything that takes part.
 pub(crate) struct Cast {
@@ -75,6 +78,19 @@ impl Cast {
 
     pub(crate) fn person_of(&self, computer: usize) -> &Person {
         &self.people[self.computers[computer].person]
+    }
+
+    /// The root's statement that the administrator may bring people in, and her computer.
+    pub(crate) fn admin_certificate(&self) -> (&Computer, Signed<AdminCertificate>) {
+        let computer = &self.computers[ADMINISTRATOR];
+        let person = self.person_of(ADMINISTRATOR);
+        let statement = AdminCertificate {
+            practice: self.practice,
+            user: person.user,
+            public_key: person.key.public(),
+            may_enrol: true,
+        };
+        (computer, Signed::new(statement, &self.root))
     }
 
     /// The certificate of the owner on a computer of hers.

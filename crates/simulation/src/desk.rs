@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cast::{Cast, Person};
 use crate::machine::Machine;
-use crate::model::{Model, text};
+use crate::model::{Model, Values, text, values};
 use crate::tally::Tally;
 use caseload_testkit::chance::Chance;
 
@@ -68,6 +68,15 @@ impl Desk<'_> {
             Some(store) => store.read(|read| read.list(kind)),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// What this file shows of an entity.
+    pub(crate) fn shown(&self, which: Which, key: &EntityKey) -> Result<Option<Values>, StorageError> {
+        let found = match self.store(which) {
+            Some(store) => store.read(|read| read.get(key))?,
+            None => None,
+        };
+        Ok(found.map(|entity| values(key, &entity.doc)))
     }
 
     /// One of a type for which `fits` holds.

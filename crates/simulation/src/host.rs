@@ -10,10 +10,13 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
+use caseload_domain::EntityKey;
 use caseload_protocol::messages::ErrorBody;
 use caseload_service::storage::Storage;
 use caseload_service::{Clock, EmbeddedService, MasterKeySource, ServiceConfig};
 use caseload_sync::TransportError;
+use caseload_vault::DatabaseKey;
+use rusqlite::{Connection, OpenFlags};
 use tower::Service as _;
 
 #[cfg(feature = "test-faults")]
@@ -110,6 +113,25 @@ impl Host {
         copy_folder(&self.folder, &copy)?;
         self.open().await?;
         Ok(copy)
+    }
+
+    /// Ends the service in order, marks a row as one that only newer programs may change, as such a program would, and starts it again.
+    pub(crate) async fn keep_for_newer_programs(&mut self, key: &EntityKey) -> Result<()> {
+        self.close().await;
+        let master = MasterKeySource::Demonstration.read(&self.folder)?;
+        let mut bytes = [0; DatabaseKey::LEN];
+        bytes[..32].copy_from_slice(master.derive("service-database/v1", b"").expose());
+        bytes[32..].copy_from_slice(&master.derive("service-database-salt/v1", b"").expose()[..16]);
+        let file = self.folder.join("service.db");
+        let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let keying = DatabaseKey::from_bytes(&bytes).sqlcipher_text();
+        connection.execute_batch(&format!("PRAGMA key = \"{}\";", *keying))?;
+        connection.execute(
+            "UPDATE entity SET min_writer = 2 WHERE t = ?1 AND id = ?2",
+            (key.kind.as_str(), key.id.uuid().as_bytes()),
+        )?;
+        drop(connection);
+        self.open().await
     }
 
     pub(crate) async fn close(&mut self) {

@@ -174,6 +174,10 @@ pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[Fi
         for group in refused(file)? {
             for op in &group.ops {
                 op_values(op, &mut add);
+                // An offer that was not taken still holds the row that it is about.
+                if let Some(lost) = lost_row(op) {
+                    lost_values(&lost, &mut add);
+                }
             }
         }
         for op in for_reviews(file)? {
@@ -187,6 +191,11 @@ pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[Fi
             format!("{name:?}: {:?} of file {} is found nowhere", write.value, write.file),
         )),
     }
+}
+
+/// The row that an operation offers back.
+fn lost_row(op: &Op) -> Option<WireRow> {
+    reoffer::row_of(&op.units).filter(|_| reoffer::is_record(&op.key))
 }
 
 fn lost_values(lost: &WireRow, add: &mut impl FnMut(&EntityKey, String, Option<String>)) {
@@ -234,8 +243,14 @@ fn op_values(op: &Op, add: &mut impl FnMut(&EntityKey, String, Option<String>)) 
     whole_values(&op.key, &whole, add);
 }
 
-/// The service's version of every row is the device's, and what is shown is that version.
+/// The service's version of every row is the device's, and what is shown is that version, except where a change is held until the program is
+/// newer.
 pub(crate) fn i6_the_file_holds_what_the_service_holds(rest: &Rest, file: &FileAtRest<'_>) -> Checked {
+    let held: BTreeSet<EntityKey> = refused(file)?
+        .into_iter()
+        .filter(|group| group.why == RefusedWhy::Held)
+        .flat_map(|group| group.ops.into_iter().map(|op| op.key))
+        .collect();
     for row in rest.rows.values().filter(|row| file.entitled.contains(&row.scope)) {
         let (base, shown) = file
             .store
@@ -247,7 +262,7 @@ pub(crate) fn i6_the_file_holds_what_the_service_holds(rest: &Rest, file: &FileA
         if shown.rev != row.rev || base.doc != row.doc || base.deleted != row.deleted {
             return broken("I6", file, &row.key, "differs from the service's version");
         }
-        if shown.doc != row.doc || shown.deleted != row.deleted {
+        if !held.contains(&row.key) && (shown.doc != row.doc || shown.deleted != row.deleted) {
             return broken("I6", file, &row.key, "is shown otherwise than the service holds it");
         }
     }
@@ -281,6 +296,7 @@ pub(crate) fn i8_whatever_was_created_exists(model: &Model, rest: &Rest, files: 
     let mut kept: BTreeSet<EntityKey> = model.went.keys().cloned().collect();
     for file in files {
         for group in refused(file)? {
+            kept.extend(group.ops.iter().filter_map(lost_row).map(|lost| lost.key));
             kept.extend(group.ops.into_iter().map(|op| op.key));
         }
         kept.extend(for_reviews(file)?.into_iter().map(|op| op.key));

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use caseload_domain::registry::{self, Policy, Writers};
 use caseload_domain::{Document, EntityKey, canonical};
 use caseload_protocol::checksum::Leaf;
+use caseload_protocol::messages::Op;
 use caseload_protocol::row::Row;
 use serde_json::Value;
 
@@ -81,6 +82,24 @@ pub(crate) fn values(key: &EntityKey, doc: &Document) -> Values {
         }
     }
     values
+}
+
+/// What an operation writes under each name; `None` removes.
+pub(crate) fn written_by(op: &Op) -> BTreeMap<String, Option<String>> {
+    let whole = values(&op.key, &Document::new(op.units.clone()));
+    let mut written: BTreeMap<String, Option<String>> =
+        whole.into_iter().map(|(name, value)| (name, Some(value))).collect();
+    for (unit, elements) in &op.add {
+        for (element, value) in elements {
+            written.insert(format!("{unit}/{element}"), Some(text(value)));
+        }
+    }
+    for (unit, elements) in &op.remove {
+        for element in elements {
+            written.insert(format!("{unit}/{element}"), None);
+        }
+    }
+    written
 }
 
 /// The canonical form of a value.
@@ -191,6 +210,14 @@ impl Model {
             }
         }
         false
+    }
+
+    /// Whether a value was written in this very file.
+    pub(crate) fn wrote_in(&self, file: usize, name: &Name, value: Option<&String>) -> bool {
+        let writes = self.writes.get(name).map(Vec::as_slice).unwrap_or_default();
+        writes
+            .iter()
+            .any(|write| write.file == file && write.value.as_ref() == value)
     }
 
     /// Keeps what an action found broken.

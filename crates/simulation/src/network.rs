@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use caseload_protocol::messages::{HelloResponse, WireErrorCode};
+use caseload_protocol::messages::{HelloResponse, PullResponse, WireErrorCode};
 use caseload_sync::TransportError;
 use caseload_sync::engine::{Round, SyncError};
 use caseload_sync::transport::{BoxFuture, Exchange, Transport};
@@ -31,6 +31,8 @@ pub(crate) enum Answer {
     Arrives,
     IsLost,
     IsCutShort,
+    /// Its rows come in another order, if it has several.
+    IsOutOfOrder,
 }
 
 /// Where a round stands.
@@ -170,6 +172,7 @@ impl Line {
             Answer::Arrives => answer.map(|body| self.network.limited(&sent.path, body)),
             Answer::IsLost => Err(TransportError::Unreachable(None)),
             Answer::IsCutShort => answer.map(|body| body[..body.len() / 2].to_vec()),
+            Answer::IsOutOfOrder => answer.map(|body| out_of_order(&body).unwrap_or(body)),
         }
     }
 }
@@ -182,6 +185,16 @@ impl Transport for Line {
             body: request.body,
         }))
     }
+}
+
+/// A page whose first row comes last; `None` where there is no order to lose.
+pub(crate) fn out_of_order(body: &[u8]) -> Option<Vec<u8>> {
+    let mut page: PullResponse = serde_json::from_slice(body).ok()?;
+    if page.rows.len() < 2 {
+        return None;
+    }
+    page.rows.rotate_left(1);
+    serde_json::to_vec(&page).ok()
 }
 
 const fn refused(code: WireErrorCode) -> TransportError {

@@ -1,5 +1,5 @@
 //! How often each fault and each outcome occurred, and how often each action was done. A suite that never meets a fault proves nothing about
-//! it, and an action that is never done shows.
+//! it, and an action that is never done is none.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,12 @@ pub struct Tally {
     done: BTreeMap<&'static str, u64>,
 }
 
-/// Every fault and outcome that a run of a thousand seeds has to have met.
+/// Every fault and outcome that a run of a thousand seeds has to have met, beside every action.
 pub const REQUIRED: &[&str] = &[
     "fault: request lost",
     "fault: answer lost",
     "fault: answer cut short",
+    "fault: page out of order",
     "fault: old request arrives again",
     "fault: rounds interleaved",
     "fault: refused with busy",
@@ -33,17 +34,20 @@ pub const REQUIRED: &[&str] = &[
     "fault: scope gained",
     "fault: scope lost",
     "fault: void rows forgotten",
+    "fault: row kept for newer programs",
     "outcome: applied",
     "outcome: merged",
     "outcome: duplicate",
     "outcome: conflict",
     "outcome: clash",
     "outcome: rejected",
+    "outcome: upgrade",
     "outcome: refused before it was written",
     "outcome: registered anew",
     "outcome: resynced",
     "outcome: compared because void rows were forgotten",
     "outcome: kept as refused",
+    "outcome: refused change tried again",
     "outcome: conflict settled",
     "outcome: clash settled",
     "outcome: offered back",
@@ -88,34 +92,53 @@ impl Tally {
         self.counts.get(name).copied().unwrap_or_default()
     }
 
-    /// What has to occur and did not.
+    /// What has to occur and did not, actions that were never done included.
     #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
+    pub fn missing(&self) -> Vec<String> {
         let crash_points: &[&str] = if cfg!(feature = "test-faults") {
             REQUIRED_WITH_CRASH_POINTS
         } else {
             &[]
         };
-        REQUIRED
-            .iter()
-            .chain(crash_points)
-            .copied()
-            .filter(|name| self.of(name) == 0)
+        let never = REQUIRED.iter().chain(crash_points).filter(|name| self.of(name) == 0);
+        let undone = actions::all().filter(|action| !self.done.contains_key(action.name));
+        never
+            .map(|name| (*name).to_owned())
+            .chain(undone.map(|action| line_of(action.name)))
             .collect()
     }
 
-    /// The counts as lines of text, what did not occur and actions that were never done included.
+    /// The counts as lines of text, what did not occur included.
     #[must_use]
     pub fn table(&self) -> Vec<String> {
-        let missing = self.missing().into_iter().map(|name| (name.to_owned(), 0));
         let counts = self.counts.iter().map(|(name, number)| ((*name).to_owned(), *number));
-        let actions = actions::all().map(|action| {
-            let done = self.done.get(action.name).copied().unwrap_or_default();
-            (format!("action: {}", action.name), done)
-        });
-        let all: BTreeMap<String, u64> = missing.chain(counts).chain(actions).collect();
+        let done = self.done.iter().map(|(action, number)| (line_of(action), *number));
+        let mut all: BTreeMap<String, u64> = counts.chain(done).collect();
+        for name in self.missing() {
+            all.insert(name, 0);
+        }
         all.iter()
             .map(|(name, number)| format!("{number:>9}  {name}"))
             .collect()
+    }
+}
+
+fn line_of(action: &str) -> String {
+    format!("action: {action}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_that_was_chosen_and_never_done_is_missing() {
+        let mut tally = Tally::default();
+        let everything = tally.missing().len();
+        assert!(tally.missing().contains(&"action: client.edit".to_owned()));
+        tally.count("outcome: applied");
+        tally.did("client.edit");
+        assert_eq!(tally.missing().len(), everything - 2);
+        assert!(!tally.missing().contains(&"action: client.edit".to_owned()));
     }
 }

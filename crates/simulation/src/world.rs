@@ -40,7 +40,11 @@ const EVERYTHING: PageLimit = PageLimit {
 /// Where a round is stopped.
 enum Stopped {
     Asking(oneshot::Sender<Request>),
-    Answering(oneshot::Sender<Answer>),
+    Answering {
+        verdict: oneshot::Sender<Answer>,
+        /// Whether its rows have an order.
+        is_page: bool,
+    },
 }
 
 /// A round on its way.

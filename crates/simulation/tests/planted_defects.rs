@@ -8,7 +8,25 @@ use caseload_simulation::{Finding, Seeds, Simulation};
 /// Seeds that are tried for each defect; most are found within ten.
 const SEEDS: u64 = 1_000;
 
-/// The first seeds whose history breaks an invariant with this defect and none without it.
+/// The invariants that a defect breaks. Another one that fails first is a finding of its own and no proof that this defect is seen.
+const fn broken_by(bug: Bug) -> &'static [&'static str] {
+    match bug {
+        // A value gives way to one whose writer had not seen it, or is found nowhere any more.
+        Bug::BaseRaisedOnRebase | Bug::BaseIgnoresMaskedOp | Bug::AcknowledgedByNumber => &["I5"],
+        // What is sent again cannot be told from something new: the push never ends.
+        Bug::NoReceipts => &["I3", "I14"],
+        Bug::CursorAtHeadAfterPage => &["I1"],
+        Bug::NoClashCheck => &["I7"],
+        Bug::PatchRevivesVoided => &["I10"],
+        Bug::NoDedupeByOpId => &["I3"],
+        // A number that is used up, or used again: the chain breaks or the next push fails for ever.
+        Bug::CounterOutsideTransaction => &["I2", "I14"],
+        Bug::UnknownFieldsDropped => &["I9"],
+        Bug::UnitsSplit => &["I16"],
+    }
+}
+
+/// The first seed whose history breaks one of those invariants with this defect and none without it.
 fn find(simulation: &Simulation, bug: Bug) -> Option<Finding> {
     let mut first = 1;
     while first <= SEEDS {
@@ -20,7 +38,7 @@ fn find(simulation: &Simulation, bug: Bug) -> Option<Finding> {
         };
         let found = simulation.run(seeds).unwrap().findings.into_iter().next()?;
         bugs::plant(None);
-        if simulation.story(found.seed).unwrap().broken.is_none() {
+        if broken_by(bug).contains(&found.broken.invariant) && simulation.story(found.seed).unwrap().broken.is_none() {
             return Some(found);
         }
         first = found.seed + 1;

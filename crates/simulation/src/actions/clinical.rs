@@ -14,7 +14,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "chart.write",
         kinds: &["client_chart"],
-        weight: 5,
+        weight: 10,
         run: chart,
     },
     Action {
@@ -24,10 +24,22 @@ pub(super) const ACTIONS: &[Action] = &[
         run: allergies,
     },
     Action {
+        name: "chart.medications",
+        kinds: &["client_chart"],
+        weight: 3,
+        run: medications,
+    },
+    Action {
         name: "session.write",
         kinds: &["session"],
         weight: 3,
         run: session,
+    },
+    Action {
+        name: "session.state",
+        kinds: &["session"],
+        weight: 1,
+        run: session_state,
     },
     Action {
         name: "note.draft",
@@ -44,13 +56,19 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "note.sign",
         kinds: &["session_note", "appointment"],
-        weight: 4,
+        weight: 6,
         run: note_sign,
+    },
+    Action {
+        name: "note.cosign",
+        kinds: &["session_note"],
+        weight: 5,
+        run: note_cosign,
     },
     Action {
         name: "note.error",
         kinds: &["session_note"],
-        weight: 1,
+        weight: 4,
         run: note_error,
     },
     Action {
@@ -62,13 +80,13 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "note.addendum",
         kinds: &["addendum"],
-        weight: 2,
+        weight: 4,
         run: addendum,
     },
     Action {
         name: "prescription.draft",
         kinds: &["prescription"],
-        weight: 4,
+        weight: 6,
         run: prescription_draft,
     },
     Action {
@@ -80,14 +98,20 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "prescription.issue",
         kinds: &["prescription"],
-        weight: 3,
+        weight: 8,
         run: prescription_issue,
     },
     Action {
         name: "prescription.state",
         kinds: &["prescription"],
-        weight: 2,
+        weight: 10,
         run: prescription_state,
+    },
+    Action {
+        name: "prescription.reissue",
+        kinds: &["prescription"],
+        weight: 6,
+        run: prescription_reissue,
     },
 ];
 
@@ -99,7 +123,7 @@ fn chart(desk: &mut Desk<'_>) -> Done {
     let key = EntityKey::new("client_chart", client.entity());
     let unit = desk
         .chance
-        .pick(&["risk", "history", "safety_plan"])
+        .pick(&["risk", "risk", "risk", "history", "safety_plan", "intake"])
         .copied()
         .unwrap_or("risk");
     let (one, two) = (desk.mark(), desk.mark());
@@ -115,17 +139,26 @@ fn chart(desk: &mut Desk<'_>) -> Done {
 }
 
 fn allergies(desk: &mut Desk<'_>) -> Done {
+    element_of_chart(desk, "chart.allergies", "allergies", "a")
+}
+
+fn medications(desk: &mut Desk<'_>) -> Done {
+    element_of_chart(desk, "chart.medications", "medications", "d")
+}
+
+/// Adds, replaces or removes one of three elements.
+fn element_of_chart(desk: &mut Desk<'_>, name: &'static str, set: &str, letter: &str) -> Done {
     let Some(chart) = desk.any(Clinical, "client_chart", |_| true)? else {
         return Ok(false);
     };
-    let (allergy, value) = (format!("a{}", desk.chance.below(3)), desk.marked());
+    let (element, value) = (format!("{letter}{}", desk.chance.below(3)), desk.marked());
     let removes = desk.chance.percent(35);
     let key = chart.key;
-    desk.write(Clinical, "chart.allergies", std::slice::from_ref(&key), |tx| {
+    desk.write(Clinical, name, std::slice::from_ref(&key), |tx| {
         if removes {
-            tx.remove_element(&key, "allergies", &allergy)?;
+            tx.remove_element(&key, set, &element)?;
         } else {
-            tx.add_element(&key, "allergies", &allergy, value)?;
+            tx.add_element(&key, set, &element, value)?;
         }
         Ok(Vec::new())
     })
@@ -134,17 +167,10 @@ fn allergies(desk: &mut Desk<'_>) -> Done {
 fn session(desk: &mut Desk<'_>) -> Done {
     let known = desk.any(Clinical, "session", |_| true)?;
     if let Some(session) = known.filter(|_| desk.chance.percent(60)) {
-        if desk.chance.percent(30) {
-            let next = if session.doc.text("state", "state") == Some("open") {
-                "completed"
-            } else {
-                "open"
-            };
-            let value = json!({"state": next, "mark": desk.mark()});
-            return desk.set(Clinical, "session.write", &session.key, "state", value);
-        }
+        let units = ["progress", "progress", "interventions", "homework", "feedback"];
+        let unit = desk.chance.pick(&units).copied().unwrap_or("progress");
         let value = desk.marked();
-        return desk.set(Clinical, "session.write", &session.key, "progress", value);
+        return desk.set(Clinical, "session.write", &session.key, unit, value);
     }
     let clients = in_care(desk)?;
     let Some(client) = desk.chance.pick(&clients).copied() else {
@@ -152,6 +178,20 @@ fn session(desk: &mut Desk<'_>) -> Done {
     };
     let session = json!({"subject": {"client": client}, "presenting": desk.marked(), "state": {"state": "open"}});
     desk.create(Clinical, "session.write", "session", session)
+}
+
+/// Completed, or opened again.
+fn session_state(desk: &mut Desk<'_>) -> Done {
+    let Some(session) = desk.any(Clinical, "session", |_| true)? else {
+        return Ok(false);
+    };
+    let next = if session.doc.text("state", "state") == Some("open") {
+        "completed"
+    } else {
+        "open"
+    };
+    let value = json!({"state": next, "mark": desk.mark()});
+    desk.set(Clinical, "session.state", &session.key, "state", value)
 }
 
 fn note_draft(desk: &mut Desk<'_>) -> Done {
@@ -220,6 +260,21 @@ fn note_sign(desk: &mut Desk<'_>) -> Done {
     Ok(signed)
 }
 
+/// A colleague who treats the client vouches for a signed note, too.
+fn note_cosign(desk: &mut Desk<'_>) -> Done {
+    let is_signed = |note: &Entity| note.doc.text("state", "state") == Some("signed");
+    let Some(note) = desk.any(Clinical, "session_note", is_signed)? else {
+        return Ok(false);
+    };
+    let (me, mark) = (desk.user(), desk.mark());
+    let value = json!({"author": me, "hash": mark, "value": mark});
+    let key = note.key;
+    desk.write(Clinical, "note.cosign", std::slice::from_ref(&key), |tx| {
+        tx.add_element(&key, "cosignatures", &me.to_string(), value)?;
+        Ok(Vec::new())
+    })
+}
+
 fn note_error(desk: &mut Desk<'_>) -> Done {
     let Some(note) = mine(desk, "session_note", "signed")? else {
         return Ok(false);
@@ -282,26 +337,60 @@ fn prescription_edit(desk: &mut Desk<'_>) -> Done {
         let order = order(desk);
         return desk.set(Clinical, "prescription.edit", &prescription.key, "order", order);
     }
+    let unit = if desk.chance.percent(70) {
+        "instructions"
+    } else {
+        "diagnosis"
+    };
     let value = desk.marked();
-    desk.set(Clinical, "prescription.edit", &prescription.key, "instructions", value)
+    desk.set(Clinical, "prescription.edit", &prescription.key, unit, value)
 }
 
+/// What an issued one replaces is marked as replaced with it.
 fn prescription_issue(desk: &mut Desk<'_>) -> Done {
     let Some(prescription) = mine(desk, "prescription", "draft")? else {
         return Ok(false);
     };
     let number = json!({"number": {"value": desk.mark()}});
     let units = signing(desk, &prescription, "issued", number);
-    let key = prescription.key;
-    desk.write(Clinical, "prescription.issue", std::slice::from_ref(&key), |tx| {
+    let replaced = prescription
+        .doc
+        .text("links", "replaces")
+        .and_then(|id| id.parse().ok());
+    let replaced = replaced.map(|id| EntityKey::new("prescription", id));
+    let (key, mark) = (prescription.key, desk.mark());
+    let keys: Vec<EntityKey> = std::iter::once(key.clone()).chain(replaced.clone()).collect();
+    desk.write(Clinical, "prescription.issue", &keys, |tx| {
         tx.patch(&key, units)?;
+        if let Some(old) = replaced
+            && let Some(present) = tx.get(&old)?
+        {
+            tx.overlay_unit(&old, "links", json!({"replaced_by": key.id, "mark": mark}))?;
+            if matches!(present.doc.text("state", "state"), Some("issued" | "printed")) {
+                tx.patch_unit(&old, "state", json!({"state": "replaced", "mark": mark}))?;
+            }
+        }
         Ok(Vec::new())
     })
 }
 
+/// A new draft with the order of an issued one, which it will replace.
+fn prescription_reissue(desk: &mut Desk<'_>) -> Done {
+    let is_issued = |old: &Entity| {
+        old.doc.text("state", "state") != Some("draft") && old.doc.text("links", "replaced_by").is_none()
+    };
+    let Some(old) = desk.any(Clinical, "prescription", is_issued)? else {
+        return Ok(false);
+    };
+    let client = old.doc.text("subject", "client").unwrap_or_default().to_owned();
+    let draft = json!({"subject": {"client": client, "author": desk.user()}, "order": order(desk),
+                       "state": {"state": "draft"}, "links": {"replaces": old.key.id}});
+    desk.create(Clinical, "prescription.reissue", "prescription", draft)
+}
+
 /// Printing, stopping and voiding what was issued.
 fn prescription_state(desk: &mut Desk<'_>) -> Done {
-    let state = if desk.chance.percent(70) { "issued" } else { "draft" };
+    let state = if desk.chance.percent(85) { "issued" } else { "draft" };
     let Some(prescription) = mine(desk, "prescription", state)? else {
         return Ok(false);
     };

@@ -18,10 +18,28 @@ pub(super) const EDIT_AGAIN: Action = Action {
 
 pub(super) const ACTIONS: &[Action] = &[
     Action {
-        name: "practice.contact",
+        name: "practice.edit",
         kinds: &["practice"],
         weight: 2,
-        run: practice_contact,
+        run: practice_edit,
+    },
+    Action {
+        name: "location.edit",
+        kinds: &["location"],
+        weight: 1,
+        run: location_edit,
+    },
+    Action {
+        name: "staff.create",
+        kinds: &["staff_member"],
+        weight: 1,
+        run: staff_create,
+    },
+    Action {
+        name: "staff.status",
+        kinds: &["staff_member"],
+        weight: 1,
+        run: staff_status,
     },
     Action {
         name: "location.rooms",
@@ -46,6 +64,12 @@ pub(super) const ACTIONS: &[Action] = &[
         kinds: &["certificate"],
         weight: 1,
         run: certificate,
+    },
+    Action {
+        name: "certificate.admin",
+        kinds: &["certificate"],
+        weight: 1,
+        run: admin_certificate,
     },
     Action {
         name: "device.edit",
@@ -128,12 +152,54 @@ pub(super) const ACTIONS: &[Action] = &[
     },
 ];
 
-fn practice_contact(desk: &mut Desk<'_>) -> Done {
+fn practice_edit(desk: &mut Desk<'_>) -> Done {
     let Some(practice) = desk.any(Office, "practice", |_| true)? else {
         return Ok(false);
     };
-    let value = desk.marked();
-    desk.set(Office, "practice.contact", &practice.key, "contact", value)
+    let mark = desk.mark();
+    let (unit, value) = match desk.chance.below(4) {
+        0 => ("name", json!({"display": mark})),
+        1 => ("address", json!({"text": mark})),
+        2 => ("policy", json!({"cancellation": mark})),
+        _ => ("contact", json!({"text": mark})),
+    };
+    desk.set(Office, "practice.edit", &practice.key, unit, value)
+}
+
+fn location_edit(desk: &mut Desk<'_>) -> Done {
+    let Some(location) = desk.any(Office, "location", |_| true)? else {
+        return Ok(false);
+    };
+    let mark = desk.mark();
+    let (unit, value) = match desk.chance.below(4) {
+        0 => ("name", json!({"display": mark})),
+        1 => ("address", json!({"text": mark})),
+        2 => ("hours", json!({"text": mark})),
+        _ => ("contact", json!({"text": mark})),
+    };
+    desk.set(Office, "location.edit", &location.key, unit, value)
+}
+
+/// An entry for somebody who is to come, as an administrator makes it; from anybody else the service refuses it.
+fn staff_create(desk: &mut Desk<'_>) -> Done {
+    let name = desk.mark();
+    let person = json!({"name": {"display": name}, "role": {"role": Role::FrontDesk, "admin": false},
+                        "status": {"state": "invited", "mark": name}});
+    desk.create(Office, "staff.create", "staff_member", person)
+}
+
+/// Somebody came, left or came back. The service goes by its accounts: nobody is shut out by it here.
+fn staff_status(desk: &mut Desk<'_>) -> Done {
+    let (me, admin) = (desk.user(), desk.me().admin);
+    let Some(staff) = desk.any(Office, "staff_member", |staff| admin || staff.key.id == me.entity())? else {
+        return Ok(false);
+    };
+    let next = match staff.doc.text("status", "state") {
+        Some("active") => "left",
+        _ => "active",
+    };
+    let value = json!({"state": next, "mark": desk.mark()});
+    desk.set(Office, "staff.status", &staff.key, "status", value)
 }
 
 fn location_create(desk: &mut Desk<'_>) -> Done {
@@ -164,9 +230,16 @@ fn staff_edit(desk: &mut Desk<'_>) -> Done {
     let Some(staff) = desk.any(Office, "staff_member", |staff| admin || staff.key.id == me.entity())? else {
         return Ok(false);
     };
-    let unit = if desk.chance.percent(50) { "contact" } else { "calendar" };
-    let value = desk.marked();
-    desk.set(Office, "staff.edit", &staff.key, unit, value)
+    let units = ["contact", "calendar", "professional", "name"];
+    let unit = desk.chance.pick(&units).copied().unwrap_or("contact");
+    let mark = desk.mark();
+    desk.set(
+        Office,
+        "staff.edit",
+        &staff.key,
+        unit,
+        json!({"display": mark, "text": mark}),
+    )
 }
 
 fn certificate(desk: &mut Desk<'_>) -> Done {
@@ -178,6 +251,22 @@ fn certificate(desk: &mut Desk<'_>) -> Done {
         "certificate.create",
         "certificate",
         json!({"holder": holder, "chain": chain}),
+    )
+}
+
+/// The owner's word that the administrator may bring people in.
+fn admin_certificate(desk: &mut Desk<'_>) -> Done {
+    if desk.machine.computer != 0 {
+        return Ok(false);
+    }
+    let (computer, word) = desk.cast.admin_certificate();
+    let holder = json!({"user": word.statement().user, "device": computer.device});
+    let word = serde_json::to_value(word).unwrap_or_default();
+    desk.create(
+        Office,
+        "certificate.admin",
+        "certificate",
+        json!({"holder": holder, "admin": word}),
     )
 }
 

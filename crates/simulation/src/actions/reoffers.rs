@@ -18,13 +18,13 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "reoffer.settle",
         kinds: &["reoffer"],
-        weight: 5,
+        weight: 12,
         run: |desk| settle_one(desk, Office),
     },
     Action {
         name: "clinical_reoffer.settle",
         kinds: &["clinical_reoffer"],
-        weight: 4,
+        weight: 14,
         run: |desk| settle_one(desk, Clinical),
     },
 ];
@@ -34,7 +34,12 @@ pub(crate) fn review(desk: &mut Desk<'_>) -> Result<(), StorageError> {
     for which in [Office, Clinical] {
         offer(desk, which)?;
         for record in reviewable(desk, which)? {
-            settle(desk, which, &record)?;
+            if settle(desk, which, &record)? {
+                desk.tally.did(match which {
+                    Office => "reoffer.settle",
+                    Clinical => "clinical_reoffer.settle",
+                });
+            }
         }
     }
     Ok(())
@@ -64,6 +69,7 @@ fn reviewable(desk: &Desk<'_>, which: Which) -> Result<Vec<Entity>, StorageError
 }
 
 fn settle_one(desk: &mut Desk<'_>, which: Which) -> Done {
+    offer(desk, which)?;
     let open = reviewable(desk, which)?;
     match desk.chance.pick(&open).cloned() {
         Some(record) => settle(desk, which, &record),

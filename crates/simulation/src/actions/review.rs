@@ -1,4 +1,5 @@
-//! What the service lays before people: conflicts and clashes, settled from any computer whose person may see them.
+//! What the service lays before people: conflicts and clashes, settled from any computer whose person may see them, and refused changes, tried
+//! again where they were made.
 
 use caseload_domain::appointments::{self, AppointmentStatus};
 use caseload_domain::{EntityKey, EntityKind};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Action;
 use crate::desk::{Desk, Done, Which, Which::Clinical, Which::Office};
+use crate::model::written_by;
 
 pub(super) const ACTIONS: &[Action] = &[
     Action {
@@ -18,7 +20,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "clinical_conflict.settle",
         kinds: &["clinical_conflict"],
-        weight: 4,
+        weight: 14,
         run: |desk| settle(desk, Clinical, "clinical_conflict"),
     },
     Action {
@@ -26,6 +28,15 @@ pub(super) const ACTIONS: &[Action] = &[
         kinds: &["clash", "appointment"],
         weight: 5,
         run: clash,
+    },
+    Action {
+        name: "refused.retry",
+        kinds: &[],
+        weight: 5,
+        run: |desk| {
+            let which = if desk.chance.percent(65) { Office } else { Clinical };
+            retry(desk, which)
+        },
     },
 ];
 
@@ -112,4 +123,48 @@ fn clash(desk: &mut Desk<'_>) -> Done {
         desk.tally.count("outcome: clash settled");
     }
     Ok(done)
+}
+
+/// Makes a refused change again. Nobody sees for that what others wrote in its place meanwhile: to the model it is the same writing as before,
+/// except where this file itself wrote what is there now.
+fn retry(desk: &mut Desk<'_>, which: Which) -> Done {
+    let Some(store) = desk.store(which) else {
+        return Ok(false);
+    };
+    let refused = store.read(|read| read.refused())?;
+    let Some(group) = desk.chance.pick(&refused).cloned() else {
+        return Ok(false);
+    };
+    let [office, clinical] = desk.machine.files();
+    let file = if which == Office { office } else { clinical };
+    let mut again = Vec::new();
+    for op in &group.ops {
+        let present = desk.shown(which, &op.key)?.unwrap_or_default();
+        for (name, value) in written_by(op) {
+            let seen = present.get(&name).cloned();
+            let name = (op.key.clone(), name);
+            if seen != value && desk.model.wrote_in(file, &name, seen.as_ref()) {
+                again.push((name, seen, value));
+            }
+        }
+    }
+    // Told before it is done: a crash in between leaves it done and not reported.
+    for (name, seen, value) in again {
+        desk.model.remember(name, file, seen, value, false);
+    }
+    let Some(store) = desk.store(which) else {
+        return Ok(false);
+    };
+    let action = caseload_store::Action {
+        name: "refused.retry",
+        at: desk.at,
+    };
+    match store.write(&desk.machine.author(desk.cast), action, |tx| tx.retry(group.grp)) {
+        Ok(_) => {
+            desk.tally.count("outcome: refused change tried again");
+            Ok(true)
+        }
+        Err(WriteError::Storage(error)) => Err(error),
+        Err(_refusal) => Ok(false),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use caseload_domain::EntityKey;
 use caseload_domain::time::Millis;
 use caseload_protocol::messages::WireErrorCode;
 use caseload_service::storage::Keeping;
@@ -77,7 +78,7 @@ impl World<'_> {
     /// Something that happens to a whole computer or to the service.
     pub(super) async fn mishap(&mut self) -> Result<(), Ended> {
         let place = self.chance.below(self.machines.len());
-        match self.chance.weighted(&[18, 14, 16, 12, 10, 8, 8, 5, 6, 6]) {
+        match self.chance.weighted(&[18, 14, 16, 12, 10, 8, 8, 14, 16, 6, 5]) {
             0 => self.old_request_arrives().await,
             1 => self.clock_jumps(place),
             2 => {
@@ -90,7 +91,8 @@ impl World<'_> {
             6 => self.restart_service().await,
             7 => self.copy_service().await,
             8 => self.put_service_back().await,
-            _ => self.let_tombstones_go().await,
+            9 => self.let_tombstones_go().await,
+            _ => self.keep_a_row_for_newer_programs().await,
         }
     }
 
@@ -193,6 +195,20 @@ impl World<'_> {
             self.tally.count("fault: void rows forgotten");
         }
         self.model.went(void);
+        Ok(())
+    }
+
+    /// From now on a row may be changed by programs of a later version alone: what the ones here do to it is held until they are newer.
+    async fn keep_a_row_for_newer_programs(&mut self) -> Result<(), Ended> {
+        let beside = |key: &&EntityKey| matches!(key.kind.as_str(), "related_person" | "document" | "location");
+        let rows: Vec<EntityKey> = self.model.rows.keys().filter(beside).cloned().collect();
+        let Some(key) = self.chance.pick(&rows).cloned() else {
+            return Ok(());
+        };
+        self.tally.count("fault: row kept for newer programs");
+        self.say(format!("{}/{} is for newer programs", key.kind, key.id));
+        self.host.keep_for_newer_programs(&key).await?;
+        self.network.lead_to(self.host.router());
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::{Ended, Running, Stopped, World};
 use crate::host::Sent;
 use crate::invariants::Broken;
-use crate::network::{Answer, Event, Request};
+use crate::network::{Answer, Event, Request, out_of_order};
 
 impl World<'_> {
     /// Lets a file that does nothing begin a round.
@@ -60,8 +60,8 @@ impl World<'_> {
                 let request = self.fate_of_request();
                 let _round_was_ended = verdict.send(request);
             }
-            Stopped::Answering(verdict) => {
-                let answer = self.fate_of_answer(file);
+            Stopped::Answering { verdict, is_page } => {
+                let answer = self.fate_of_answer(file, is_page);
                 let _round_was_ended = verdict.send(answer);
             }
         }
@@ -92,11 +92,12 @@ impl World<'_> {
         request
     }
 
-    pub(super) fn fate_of_answer(&mut self, file: usize) -> Answer {
-        let fate = self.chance.weighted(&[86, 5, 3, 6]);
+    pub(super) fn fate_of_answer(&mut self, file: usize, is_page: bool) -> Answer {
+        let fate = self.chance.weighted(&[84, 5, 3, 6, 2]);
         let (name, answer) = match fate {
             1 => ("fault: answer lost", Answer::IsLost),
             2 => ("fault: answer cut short", Answer::IsCutShort),
+            4 if is_page => ("fault: page out of order", Answer::IsOutOfOrder),
             3 => {
                 #[cfg(feature = "test-faults")]
                 {
@@ -140,7 +141,9 @@ impl World<'_> {
                 verdict,
             }) => {
                 self.expect(of, file);
-                let stopped = Stopped::Answering(verdict);
+                let is_page =
+                    sent.path == "/v1/sync/pull" && answer.as_ref().is_ok_and(|body| out_of_order(body).is_some());
+                let stopped = Stopped::Answering { verdict, is_page };
                 self.running.insert(file, Running { task, stopped });
                 self.heard(&sent, &answer).await?;
             }
