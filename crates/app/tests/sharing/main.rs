@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod apart;
+mod backlog;
 mod clocks;
 mod computers;
 mod drafts;
