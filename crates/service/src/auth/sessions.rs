@@ -53,7 +53,10 @@ pub(super) async fn open(app: &App, request: &SessionRequest) -> Result<SessionR
         device,
     };
     let pair = Pair::make(app, practice);
-    app.storage.put_session(&session, &pair.kept).await?;
+    // It may have been revoked since it was looked at.
+    if !app.storage.put_session(&session, &pair.kept).await? {
+        return Err(WireErrorCode::DeviceRevoked.into());
+    }
     tracing::info!(%practice, %device, %user, "signed in");
     Ok(pair.answer)
 }

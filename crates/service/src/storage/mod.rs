@@ -91,8 +91,9 @@ pub trait Storage: BlobStorage + Send + Sync + 'static {
         now_ms: i64,
     ) -> Result<(), RedeemError>;
 
-    /// Begins a session.
-    async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<(), StorageError>;
+    /// Begins a session, unless its device is revoked; gives whether it began. Whatever comes first, of a session and the revocation of its
+    /// device, no session lives after both.
+    async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<bool, StorageError>;
 
     /// The live session whose access token this is; `None` when unknown, expired or ended.
     async fn session_by_access(

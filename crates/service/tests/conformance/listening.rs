@@ -44,6 +44,8 @@ pub(crate) struct Heard {
 #[derive(Default)]
 struct State {
     commands: usize,
+    /// How often each command was heard.
+    times: BTreeMap<String, usize>,
     /// The practice of each transaction, by session and number.
     transactions: HashMap<(String, i64), Binary>,
     /// One command of each kind, ready to be explained.
@@ -68,6 +70,11 @@ impl Heard {
                 lock(&state).hear(&event);
             }
         })
+    }
+
+    /// How often a command was heard so far.
+    pub(crate) fn times(&self, command: &str) -> usize {
+        lock(&self.state).times.get(command).copied().unwrap_or_default()
     }
 
     /// Asserts that the rules were kept and has the server explain one command of each kind. Gives the kinds.
@@ -107,6 +114,7 @@ impl State {
             return;
         }
         self.commands += 1;
+        *self.times.entry(name.to_owned()).or_default() += 1;
         let judged = practice_of(name, command).and_then(|practice| self.within_one_practice(command, practice));
         if let Err(breach) = judged {
             self.breaches

@@ -11,7 +11,8 @@ on_both_storages!(
     a_session_lives_until_its_access_token_expires_or_it_is_ended,
     a_refresh_token_is_exchanged_once_and_using_it_again_ends_the_session,
     of_many_who_exchange_one_token_at_most_one_succeeds,
-    revoking_a_computer_ends_its_sessions,
+    revoking_a_computer_ends_its_sessions_and_none_begins_after_it,
+    of_sessions_that_begin_while_their_computer_is_revoked_none_is_left,
 );
 
 const NOW: i64 = 4_000_000_000_000;
@@ -133,7 +134,7 @@ async fn of_many_who_exchange_one_token_at_most_one_succeeds(ground: Ground) {
     );
 }
 
-async fn revoking_a_computer_ends_its_sessions(ground: Ground) {
+async fn revoking_a_computer_ends_its_sessions_and_none_begins_after_it(ground: Ground) {
     let clinic = Clinic::on(&ground.storage).await;
     clinic
         .storage
@@ -159,4 +160,38 @@ async fn revoking_a_computer_ends_its_sessions(ground: Ground) {
     };
     assert_eq!(find(1).await, None);
     assert_eq!(find(2).await, Some(elsewhere));
+    let late = session(&clinic, "late");
+    assert!(!clinic.storage.put_session(&late, &tokens(3)).await.unwrap());
+    assert_eq!(find(3).await, None, "none begins afterwards");
+    let rotated = clinic
+        .storage
+        .rotate_session(clinic.practice, &tokens(3).refresh, &tokens(4), NOW)
+        .await;
+    assert_eq!(rotated.unwrap(), Rotation::Unknown);
+}
+
+async fn of_sessions_that_begin_while_their_computer_is_revoked_none_is_left(ground: Ground) {
+    let clinic = Clinic::on(&ground.storage).await;
+    let mut racing = JoinSet::new();
+    for number in 1..=16 {
+        let clinic = clinic.clone();
+        racing.spawn(async move {
+            if number == 8 {
+                let revoked = clinic.storage.revoke_device(clinic.practice, DeviceId::new(uuid(700)));
+                assert!(revoked.await.unwrap());
+            } else {
+                let one = session(&clinic, &format!("session {number}"));
+                let begun = clinic.storage.put_session(&one, &tokens(number)).await;
+                begun.map(drop).unwrap();
+            }
+        });
+    }
+    racing.join_all().await;
+    for number in 1..=16 {
+        let left = clinic
+            .storage
+            .session_by_access(clinic.practice, &tokens(number).access, NOW)
+            .await;
+        assert_eq!(left.unwrap(), None, "session {number}");
+    }
 }

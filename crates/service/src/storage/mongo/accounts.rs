@@ -164,7 +164,7 @@ pub(super) async fn revoke_device(
         .await?
         .matched_count
         > 0;
-    // After the mark, so that no session begins between the two.
+    // After the mark: a session that begins later sees it.
     collection(database, schema::SESSIONS)
         .update_many(filter, doc! { "$set": { "ended": true } })
         .await?;

@@ -381,7 +381,7 @@ impl Storage for MongoStorage {
         .await
     }
 
-    async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<(), StorageError> {
+    async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<bool, StorageError> {
         bounded(sessions::put(self.reads(), session, tokens)).await
     }
 

@@ -4,6 +4,7 @@ use caseload_domain::{DeviceId, PracticeId, UserId};
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
+use super::accounts;
 use super::documents::{Members as _, bytes, id};
 use super::schema::SESSIONS;
 use crate::storage::error::StorageError;
@@ -24,14 +25,20 @@ fn of_tokens(tokens: &Tokens) -> Document {
     }
 }
 
-pub(super) async fn put(database: &Database, session: &Session, tokens: &Tokens) -> Result<(), StorageError> {
+pub(super) async fn put(database: &Database, session: &Session, tokens: &Tokens) -> Result<bool, StorageError> {
     let mut record = doc! {
         "p": id(session.practice.uuid()), "family": &session.family, "user": id(session.user.uuid()),
         "device": id(session.device.uuid()), "spent": [], "ended": false,
     };
     record.extend(of_tokens(tokens));
     sessions(database).insert_one(record).await?;
-    Ok(())
+    // Looked at after the session is there: a revocation before this look is seen by it, and one after it finds the session and ends it.
+    let device = accounts::device(database, session.practice, session.device).await?;
+    if device.is_none_or(|device| !device.revoked) {
+        return Ok(true);
+    }
+    end(database, session.practice, &session.family).await?;
+    Ok(false)
 }
 
 fn to_session(found: &Document, practice: PracticeId) -> Result<Session, StorageError> {

@@ -238,7 +238,7 @@ impl Storage for SqliteStorage {
             .await
     }
 
-    async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<(), StorageError> {
+    async fn put_session(&self, session: &Session, tokens: &Tokens) -> Result<bool, StorageError> {
         let (session, tokens) = (session.clone(), *tokens);
         self.writer.write(move |tx| sessions::put(tx, &session, &tokens)).await
     }

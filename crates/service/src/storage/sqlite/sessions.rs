@@ -8,10 +8,11 @@ use super::rows::Id;
 use crate::storage::error::StorageError;
 use crate::storage::records::{Rotation, Session, TokenHash, Tokens};
 
-pub(super) fn put(tx: &Connection, session: &Session, tokens: &Tokens) -> Result<(), StorageError> {
+pub(super) fn put(tx: &Connection, session: &Session, tokens: &Tokens) -> Result<bool, StorageError> {
     tx.execute(
         "INSERT INTO session (practice, family, user, device, access, access_expires_ms, refresh, refresh_expires_ms, ended)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0
+         WHERE NOT EXISTS (SELECT 1 FROM device WHERE practice = ?1 AND device = ?4 AND revoked)",
         params![
             Id(session.practice.uuid()),
             session.family,
@@ -23,7 +24,7 @@ pub(super) fn put(tx: &Connection, session: &Session, tokens: &Tokens) -> Result
             tokens.refresh_expires_ms,
         ],
     )
-    .map(drop)
+    .map(|begun| begun > 0)
     .map_err(|error| failure(&error))
 }
 
