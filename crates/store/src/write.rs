@@ -477,20 +477,23 @@ impl<'a> WriteTx<'a> {
     /// # Errors
     /// [`WriteError::Storage`].
     pub fn discard(&mut self, grp: GroupId) -> Result<(), WriteError> {
-        let keys = self.forget(grp)?;
-        files::forget_queued(self.reads.connection(), &keys)?;
+        let group = refused::refused_group(self.reads.connection(), grp)?;
+        self.forget(grp)?;
+        let ops = group.into_iter().flat_map(|group| group.ops);
+        let made: Vec<EntityKey> = ops.filter(|op| op.kind == OpKind::Create).map(|op| op.key).collect();
+        files::forget_queued(self.reads.connection(), &made)?;
         Ok(())
     }
 
-    /// Forgets a refused or held group; gives the entities that it was about.
-    fn forget(&mut self, grp: GroupId) -> Result<Vec<EntityKey>, WriteError> {
+    /// Forgets a refused or held group.
+    fn forget(&mut self, grp: GroupId) -> Result<(), WriteError> {
         let connection = self.reads.connection();
         let keys = refused::forget(connection, grp)?;
-        for key in outbox::show_again(connection, self.meta.kind, keys.iter().cloned())? {
+        for key in outbox::show_again(connection, self.meta.kind, keys)? {
             self.touch(&key, None, None);
         }
         self.has_local_changes = true;
-        Ok(keys)
+        Ok(())
     }
 
     /// A patch whose operation id is fixed, so that doing it again changes nothing anywhere.

@@ -247,6 +247,29 @@ fn the_file_of_a_refused_document_waits_with_it_and_goes_when_the_change_is_thro
 }
 
 #[test]
+fn throwing_away_that_a_document_was_voided_keeps_the_file_that_its_refused_creation_would_share() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let key = key_of("document", 1);
+    let file = added(&clinic, &store, &key, b"wanted after all");
+    clinic.write(&store, |tx| tx.void(&key, "a slip")).unwrap();
+    let sent = store.next_groups(100, 1 << 20).unwrap();
+    assert_eq!(sent.len(), 2, "a creation and a void are two changes");
+    let refuse = |result: OpResult| OpResult {
+        st: Outcome::Rejected,
+        why: Some(Refusal::Forbidden),
+        ..result
+    };
+    let answers: Vec<OpResult> = results(&sent, 1).into_iter().map(refuse).collect();
+    store.acknowledge(&answers, "e1", Millis(1)).unwrap();
+    clinic.write(&store, |tx| tx.discard(sent[1].grp)).unwrap();
+    clinic.write(&store, |tx| tx.retry(sent[0].grp)).unwrap();
+    store.sweep_files().unwrap();
+    assert_eq!(store.files_to_share().unwrap(), [file]);
+    assert_eq!(opened(&store, &key).unwrap(), b"wanted after all");
+}
+
+#[test]
 fn a_ciphertext_that_was_damaged_here_is_neither_opened_nor_sent() {
     let clinic = Clinic::new();
     let store = clinic.office();
