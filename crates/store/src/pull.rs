@@ -1,5 +1,5 @@
-//! Taking in what the service sent. Each page is one transaction: rows, the changes that wait here on top of them, and the cursor move
-//! together, so that a crash leaves the state before or after the page.
+//! Taking in what the service sent. Each page is one transaction, or a few when somebody waits for the file: rows, the changes that wait here
+//! on top of them, and the cursor move together, so that a crash leaves a state of the feed, before the page, after it or within it.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::snapshots;
 use crate::state::{self, Divergence, Name};
 use crate::store::Store;
 
-/// Why a page was not taken in. Nothing of it was.
+/// Why a page was not taken in. Transactions of it that were through before stay.
 #[derive(Debug, Error)]
 pub enum ApplyError {
     /// A row does not belong into this file.

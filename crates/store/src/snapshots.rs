@@ -224,9 +224,9 @@ impl Step {
     }
 
     fn end(mut self, connection: &Connection) -> Result<(), ApplyError> {
+        note_read(connection, &self.series.newest)?;
         if !self.through.is_empty() {
             hold(connection, &self.through)?;
-            note_read(connection, &self.series.newest)?;
             self.series.done.append(&mut self.through);
         }
         Ok(state::put(connection, Name::Snapshots, &self.series)?)

@@ -1,10 +1,11 @@
 //! One round of sync for one local file: hello where needed, push until nothing waits, pull until nothing is new.
 //!
-//! Each step that changes the file is one transaction of the store, so a round may be cut anywhere and begun again. Nothing here merges: the
+//! Each step that changes the file is a transaction of the store or a few, so a round may be cut anywhere and begun again. Nothing here merges: the
 //! service decides, the store replays. The outbox survives every recovery path.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::mem;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, ReplicaId, Scope, registry};
@@ -71,7 +72,7 @@ impl From<TransportError> for SyncError {
 /// What one round did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
-    /// Entities whose content or marks changed on this device.
+    /// Entities whose content or marks changed on this device, by this round and by those before it that did not finish.
     pub changed: Vec<EntityKey>,
     /// Operations acknowledged.
     pub pushed: usize,
@@ -127,6 +128,8 @@ pub struct Engine {
     greeted: Mutex<Option<Limits>>,
     /// Kept apart from what hello said, so that moving files does not wait for a round.
     limits: std::sync::Mutex<Limits>,
+    /// What rounds changed that did not finish.
+    untold: std::sync::Mutex<Vec<EntityKey>>,
     /// Keeps the moves of files apart.
     pub(crate) files: Mutex<()>,
 }
@@ -143,6 +146,7 @@ impl Engine {
             new_replica,
             greeted: Mutex::new(None),
             limits: std::sync::Mutex::default(),
+            untold: std::sync::Mutex::default(),
             files: Mutex::new(()),
         }
     }
@@ -153,11 +157,34 @@ impl Engine {
     /// [`SyncError`]. Retryable ones leave everything as it was, to be tried again.
     pub async fn round(&self, now: Millis) -> Result<Round, SyncError> {
         let mut greeted = self.greeted.lock().await;
-        let mut round = Round::default();
+        let mut round = Round {
+            changed: mem::take(&mut *self.untold()),
+            ..Round::default()
+        };
+        match self.bring_together(&mut greeted, now, &mut round).await {
+            Ok(()) => Ok(round),
+            Err(error) => {
+                // What had been taken in by then stays, so the next round tells it.
+                *self.untold() = round.changed;
+                Err(error)
+            }
+        }
+    }
+
+    fn untold(&self) -> MutexGuard<'_, Vec<EntityKey>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn bring_together(
+        &self,
+        greeted: &mut Option<Limits>,
+        now: Millis,
+        round: &mut Round,
+    ) -> Result<(), SyncError> {
         for _ in 0..MAX_RECOVERIES {
             let limits = match greeted.clone() {
                 Some(limits) => limits,
-                None => match self.hello(now, &mut round).await? {
+                None => match self.hello(now, round).await? {
                     Some(limits) => {
                         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits.clone();
                         greeted.insert(limits).clone()
@@ -165,14 +192,14 @@ impl Engine {
                     None => continue,
                 },
             };
-            match self.exchange(&limits, now, &mut round).await {
+            match self.exchange(&limits, now, round).await {
                 Ok(()) => {
                     if round.clock_is_off() {
                         // Asked again with the next round, so that it shows when the clock was set right.
                         *greeted = None;
                     }
                     self.want_recent(&round.changed, now).await?;
-                    return Ok(round);
+                    return Ok(());
                 }
                 Err(SyncError::Transport(error)) => {
                     *greeted = None;
@@ -440,11 +467,17 @@ impl Engine {
                 return Ok::<_, SyncError>(None);
             }
             let state = store.sync_state()?;
+            // A file whose first snapshots were cut has no position yet, and has read rows all the same.
+            let series = store.snapshots()?.filter(|_| state.cursor.is_none());
+            let (known, epoch) = match series {
+                Some(series) => (Some(series.newest), Some(series.start.epoch)),
+                None => (state.cursor.map(|cursor| cursor.newest()), state.epoch),
+            };
             let request = PushRequest {
                 practice,
                 replica: state.replica,
-                epoch: state.epoch,
-                known: state.cursor.map(|cursor| cursor.newest()),
+                epoch,
+                known,
                 groups: waiting.groups,
             };
             Ok(Some(Batch {
@@ -467,6 +500,7 @@ impl Engine {
 
     async fn pull(&self, limits: &Limits, now: Millis, round: &mut Round) -> Result<(), SyncError> {
         let mut prefetched: Option<PullResponse> = None;
+        let mut refused = 0;
         loop {
             let state = self.blocking(|store| store.sync_state()).await??;
             let resuming = state.cursor.is_some();
@@ -547,7 +581,16 @@ impl Engine {
                 .filter(|scope| !resuming && !answer.leave.contains(scope));
             let mut scopes: Vec<Scope> = answer.enter.iter().chain(held).copied().collect();
             scopes.sort_unstable();
-            self.snapshots(&scopes, limits, round).await?;
+            match self.snapshots(&scopes, limits, round).await {
+                // Care ended since the answer that named these scopes; the next answer names the others.
+                Err(SyncError::Transport(error))
+                    if error.code() == Some(WireErrorCode::Forbidden) && refused < MAX_RECOVERIES =>
+                {
+                    refused += 1;
+                    continue;
+                }
+                read => read?,
+            }
             let Some(series) = self.blocking(|store| store.snapshots()).await?? else {
                 let (rows, cursor, more) = (answer.rows, answer.cursor, answer.more);
                 self.take_in(rows, state.cursor, cursor, more, round).await?;
@@ -699,7 +742,7 @@ fn parts<'a>(request: &SnapshotRequest, page: &'a SnapshotResponse) -> Result<Ve
             is_last: place < through,
         });
     }
-    let gets_on = parts.iter().any(|part| part.is_last || !part.rows.is_empty());
+    let gets_on = parts.iter().all(|part| part.is_last || !part.rows.is_empty());
     if rest.is_empty() && gets_on {
         Ok(parts)
     } else {

@@ -230,6 +230,60 @@ async fn a_service_put_back_by_hand_in_the_middle_of_a_snapshot_is_noticed_and_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_made_on_a_page_of_a_snapshot_that_the_service_lost_replaces_nothing_that_nobody_saw() {
+    let mut clinic = Clinic::open().await;
+    let (desk, other) = (
+        clinic.file("one.db", Office).await,
+        clinic.file("other.db", Office).await,
+    );
+    let clients: Vec<EntityKey> = ["Minji", "Theo", "Ada", "Noor"]
+        .map(|name| desk.add_client(name))
+        .to_vec();
+    let voided = desk.book(&clients[0], 0);
+    desk.round().await.unwrap();
+    desk.write(|tx| tx.void(&voided, "entered twice"));
+    desk.round().await.unwrap();
+    other.round().await.unwrap();
+    clinic.let_tombstones_go().await;
+    let fresh = clinic.file("fresh.db", Office).await;
+    lose(&mut clinic, By::Hand, async || {
+        desk.set(&clients[0], "phone", json!({"raw": "lost"}));
+        desk.round().await.unwrap();
+        let mut pages = 0;
+        fresh.flaky.as_of_another_version(move |path, way, body| {
+            if (path, way) == ("/v1/sync/snapshot", Way::There) {
+                pages += 1;
+                body["max_rows"] = json!(6);
+            }
+            if pages > 1 {
+                return Err(WireErrorCode::StorageUnavailable);
+            }
+            Ok(())
+        });
+        fresh.round().await.unwrap_err();
+    })
+    .await;
+    assert!(fresh.store.sync_state().unwrap().cursor.is_none());
+    let seen = fresh.document(&clients[0]).unwrap();
+    assert_eq!(seen.text("phone", "raw"), Some("lost"));
+    fresh.flaky.as_of_this_version();
+    fresh.set(&clients[0], "phone", json!({"raw": "on top of what was lost"}));
+    other.set(&clients[0], "phone", json!({"raw": "nobody saw this"}));
+    other.round().await.unwrap();
+
+    assert_eq!(offer(&fresh).await, 1, "what was lost is offered back");
+    other.round().await.unwrap();
+    let shown = other.document(&clients[0]).unwrap();
+    assert_eq!(shown.text("phone", "raw"), Some("nobody saw this"));
+    assert_eq!(open_reviews(&other).len(), 1);
+    assert_eq!(
+        fresh.waiting(),
+        1,
+        "the change waits for what becomes of the row below it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clinical_record_whose_care_was_lost_with_it_comes_back_when_the_care_does() {
     let mut clinic = Clinic::open().await;
     let (office, clinical) = (
