@@ -8,19 +8,14 @@ use caseload_domain::canonical::{MAX_DEPTH, MAX_INTEGER, to_bytes};
 use caseload_domain::{Document, EntityKey, Scope};
 use caseload_protocol::messages::WireRow;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value};
 
-/// The same cases on every run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` look further.
+/// `PROPTEST_CASES` looks further.
 fn config() -> ProptestConfig {
     let from_environment = ProptestConfig::default();
     let is_set = std::env::var_os("PROPTEST_CASES").is_some();
     ProptestConfig {
         cases: if is_set { from_environment.cases } else { 512 },
-        rng_seed: match from_environment.rng_seed {
-            RngSeed::Random => RngSeed::Fixed(0xca5e_10ad),
-            fixed => fixed,
-        },
         ..from_environment
     }
 }

@@ -187,7 +187,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::seeded(200))]
+        #![proptest_config(crate::drawn(200))]
 
         #[test]
         fn a_code_reads_back_however_it_is_typed(content: [u8; 26], style in 0..4) {

@@ -39,23 +39,13 @@ pub use keys::{DatabaseKey, SymmetricKey};
 pub use signing::{PublicKey, Signature, SigningKey};
 pub use vault::{Locked, Unlocked, Vault};
 
-/// Property tests draw the same cases on every run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` look further.
+/// Property tests draw this many cases; `PROPTEST_CASES` looks further.
 #[cfg(test)]
-fn seeded(cases: u32) -> proptest::test_runner::Config {
-    use proptest::test_runner::{Config, RngSeed};
-    let from_environment = Config::default();
-    let rng_seed = match from_environment.rng_seed {
-        RngSeed::Random => RngSeed::Fixed(0xca5e_10ad),
-        fixed => fixed,
-    };
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
-        from_environment.cases
-    } else {
-        cases
-    };
-    Config {
-        cases,
-        rng_seed,
+fn drawn(cases: u32) -> proptest::test_runner::Config {
+    let from_environment = proptest::test_runner::Config::default();
+    let is_set = std::env::var_os("PROPTEST_CASES").is_some();
+    proptest::test_runner::Config {
+        cases: if is_set { from_environment.cases } else { cases },
         ..from_environment
     }
 }

@@ -205,7 +205,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::seeded(200))]
+        #![proptest_config(crate::drawn(200))]
 
         #[test]
         fn what_was_sealed_opens_to_the_same_bytes(text: Vec<u8>, aad: Vec<u8>, bytes: [u8; 32]) {

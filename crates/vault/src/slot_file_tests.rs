@@ -283,7 +283,7 @@ fn only_the_own_account_may_read_the_copies() {
 }
 
 proptest! {
-    #![proptest_config(crate::seeded(300))]
+    #![proptest_config(crate::drawn(300))]
 
     #[test]
     fn arbitrary_bytes_are_damage_and_never_panic(bytes: Vec<u8>, body: Vec<u8>, version in 0u16..2) {

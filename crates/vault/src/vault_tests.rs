@@ -518,7 +518,7 @@ fn crash(crash: &Crash, folder: &Path, old: &[Vec<u8>]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(crate::seeded(48))]
+    #![proptest_config(crate::drawn(48))]
 
     #[test]
     fn no_series_of_changes_and_crashes_locks_anybody_out(steps in steps()) {
