@@ -65,7 +65,11 @@ class Service {
 
   async start() {
     this.child = spawn(program("caseload"), this.words, { env: this.env, stdio: "ignore" });
-    const answers = () => fetch(`${this.address}/healthz`).then((answer) => answer.ok, () => false);
+    const child = this.child;
+    const answers = () => {
+      if (child.exitCode !== null) throw new Error(`the service ended with ${child.exitCode}`);
+      return fetch(`${this.address}/healthz`).then((answer) => answer.ok, () => false);
+    };
     await expect.poll(answers, { timeout: 60_000 }).toBe(true);
   }
 
@@ -79,13 +83,24 @@ class Service {
   }
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * A port that nobody listens on. The service gives it back and takes it again, so it lies below those that the system gives to outgoing
+ * connections, one of which could have it in between.
+ */
+async function freePort(): Promise<number> {
+  const first = 20_000;
+  const count = 12_000;
+  for (let step = 0; step < count; step += 1) {
+    const port = first + ((process.pid * 367 + step) % count);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no port from ${first} on is free`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
-    });
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }

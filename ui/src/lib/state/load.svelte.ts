@@ -11,6 +11,8 @@ export class Loaded<T> {
   slow = $state(false);
   private version = $state(0);
   private asked = 0;
+  /** How many answers are on their way. */
+  private reading = 0;
 
   constructor(
     private readonly read: () => Promise<T> | null,
@@ -32,23 +34,30 @@ export class Loaded<T> {
     this.version += 1;
   }
 
-  /** Takes over what a command answered, without asking again. */
+  /** Takes over what a command answered. An answer that was on its way may be newer or older: then it is asked for once more. */
   set(data: T) {
     this.asked += 1;
+    this.show(data);
+    if (this.reading > 0) this.reload();
+  }
+
+  private show(data: T) {
     this.data = data;
     this.failure = null;
   }
 
   private async take(answer: Promise<T>) {
     const mine = ++this.asked;
+    this.reading += 1;
     const timer = setTimeout(() => (this.slow = mine === this.asked), slowAfterMillis);
     try {
       const data = await answer;
-      if (mine === this.asked) this.set(data);
+      if (mine === this.asked) this.show(data);
     } catch (failure) {
       if (mine === this.asked) this.failure = failure as Failure;
       app.notice(failure as Failure);
     } finally {
+      this.reading -= 1;
       clearTimeout(timer);
       this.slow = false;
     }
