@@ -30,7 +30,8 @@ impl App {
     /// what waits there with it. Only an administrator does it, and from another computer.
     ///
     /// # Errors
-    /// `forbidden`, `not_found`, `not_published`, `offline`. Then nothing has changed.
+    /// `forbidden`, `not_found`, `not_published`: then nothing has changed. `offline`: the computer may be signed out already and still be in the
+    /// list; asked again, this ends it.
     pub async fn revoke_computer(&self, request: ById) -> Result<Vec<Computer>, AppError> {
         let login = answer("revoke_computer", self.core.login())?;
         let done = on_own_threads(&self.core, &login, |core, login| revoke(core, login, request)).await;

@@ -641,7 +641,7 @@ pub(crate) enum Reoffers {
 pub(crate) enum Refused {
     /// List the changes that the service did not take.
     List,
-    /// Make one again, on what is there now, and share it.
+    /// Make one again, on the versions that its author had seen, and share it.
     Retry {
         /// Its id.
         id: String,

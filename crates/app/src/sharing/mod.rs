@@ -98,7 +98,7 @@ impl App {
         self.sync_overview()
     }
 
-    /// Makes a refused change again, on what is there now, and shares it.
+    /// Makes a refused change again, on the versions that its author had seen, and shares it.
     ///
     /// # Errors
     /// `not_found`; what the rules refuse again.
