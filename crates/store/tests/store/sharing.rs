@@ -219,6 +219,29 @@ fn a_refused_change_that_is_tried_again_has_still_seen_only_what_it_had_seen() {
 }
 
 #[test]
+fn what_was_written_with_a_creation_stays_in_sight_when_somebody_else_created_the_same() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let key = key_of("client", 7);
+    let mine = doc(json!({"name": {"family": "Archer"}, "status": {"state": "active"}, "phone": {"raw": "mine"}}));
+    clinic.write(&store, |tx| tx.create(&key, mine)).unwrap();
+    let theirs = doc(json!({"salt": "0".repeat(32), "name": {"family": "Bow"}, "status": {"state": "active"}}));
+    store.apply_page(&[wire(&key, 1, 1, theirs)], &cursor(1)).unwrap();
+    let shown = get(&store, &key).unwrap().doc;
+    assert_eq!(
+        (shown.text("phone", "raw"), shown.text("name", "family")),
+        (Some("mine"), Some("Bow")),
+        "what is there already stays until the service has decided"
+    );
+    // Written by somebody who sees it: nothing of it is hidden, and nothing of theirs counts as seen.
+    clinic.patch(&store, &key, json!({"phone": {"raw": "later"}})).unwrap();
+    let groups = groups(&store);
+    let ops: Vec<_> = groups.iter().flat_map(|group| &group.ops).collect();
+    assert!(ops.iter().all(|op| op.base_rev == 0), "{ops:?}");
+    assert_eq!(get(&store, &key).unwrap().doc.text("phone", "raw"), Some("later"));
+}
+
+#[test]
 fn a_change_that_needs_a_newer_service_is_held_and_still_shown() {
     let clinic = Clinic::new();
     let store = clinic.office();
