@@ -72,6 +72,7 @@ test("an administrator is enrolled, joins on a computer of her own, writes her r
     await page.keyboard.press("Escape");
     await expect(page.getByTestId("computer-revoke-dialog")).toHaveCount(0);
     await expect(row.getByTestId("computer-revoke")).toBeFocused();
+    expect(await violations(page)).toEqual([]);
     await row.getByTestId("computer-revoke").click();
     await page.getByTestId("computer-revoke-confirm").click();
     await expect(row).toHaveAttribute("data-revoked", "true");
