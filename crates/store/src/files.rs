@@ -327,14 +327,13 @@ impl Store {
     }
 }
 
-/// Takes the files of those of `keys` that are no document here any more out of the queue. The ciphertext is swept away at the next opening.
-pub(crate) fn forget_queued(connection: &Connection, keys: &[EntityKey]) -> Result<(), StorageError> {
-    let mut statement = connection.prepare_cached(
-        "DELETE FROM file WHERE type = ?1 AND id = ?2 AND NOT EXISTS (SELECT 1 FROM doc WHERE type = ?1 AND id = ?2)",
-    )?;
-    for key in keys {
-        statement.execute(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
-    }
+/// Takes the file of what is no document here any more out of the queue. The ciphertext is swept away at the next opening.
+pub(crate) fn forget_queued(connection: &Connection, key: &EntityKey) -> Result<(), StorageError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM file WHERE type = ?1 AND id = ?2 AND NOT EXISTS (SELECT 1 FROM doc WHERE type = ?1 AND id = ?2)",
+        )?
+        .execute(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
     Ok(())
 }
 

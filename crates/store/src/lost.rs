@@ -68,6 +68,15 @@ pub(crate) fn reviewed(connection: &Connection, record: &WireRow) -> Result<Vec<
     settled(connection, &record.key, accepted, at)
 }
 
+/// The offer of a row was thrown away: nobody reviews it, and what waited on the row is kept as refused.
+pub(crate) fn given_up(
+    connection: &Connection,
+    record: &EntityKey,
+    at: Millis,
+) -> Result<Vec<EntityKey>, StorageError> {
+    settled(connection, record, false, at)
+}
+
 fn settled(
     connection: &Connection,
     record: &EntityKey,

@@ -472,16 +472,26 @@ impl<'a> WriteTx<'a> {
         Ok(())
     }
 
-    /// Forgets a refused or held group for good, with the files of documents that it would have made.
+    /// Forgets a refused or held group for good, with the files of documents that it would have made. What waited for the review of a row that
+    /// it would have offered back is kept as refused.
     ///
     /// # Errors
     /// [`WriteError::Storage`].
     pub fn discard(&mut self, grp: GroupId) -> Result<(), WriteError> {
         let group = refused::refused_group(self.reads.connection(), grp)?;
         self.forget(grp)?;
-        let ops = group.into_iter().flat_map(|group| group.ops);
-        let made: Vec<EntityKey> = ops.filter(|op| op.kind == OpKind::Create).map(|op| op.key).collect();
-        files::forget_queued(self.reads.connection(), &made)?;
+        let connection = self.reads.connection();
+        let mut changed = Vec::new();
+        for op in group.into_iter().flat_map(|group| group.ops) {
+            match op.kind {
+                OpKind::Create => files::forget_queued(connection, &op.key)?,
+                OpKind::Reoffer => changed.extend(lost::given_up(connection, &op.key, self.action.at)?),
+                _ => {}
+            }
+        }
+        for key in outbox::show_again(connection, self.meta.kind, changed)? {
+            self.touch(&key, None, None);
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! After a comparison: what waits on a row that was kept aside stays in its order, and tombstones go as far as the service's.
 
-use caseload_protocol::messages::{OpResult, WireRow};
+use caseload_protocol::messages::{OpResult, Outcome, Refusal, WireRow};
 use caseload_store::Store;
 use serde_json::json;
 
@@ -50,6 +50,38 @@ fn a_change_on_top_of_one_that_waits_for_a_review_waits_behind_it_and_both_go_in
         .collect();
     assert_eq!(phones, ["first", "second"]);
     assert_eq!(waiting(&store), 2);
+}
+
+#[test]
+fn what_waits_for_the_review_of_a_row_whose_refused_offer_is_thrown_away_is_kept_as_refused_and_waits_no_more() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let held = named(1, 3, 3, "Archer");
+    let key = held.key.clone();
+    store.apply_page(&[held], &cursor(3)).unwrap();
+    clinic.patch(&store, &key, json!({"phone": {"raw": "first"}})).unwrap();
+    store.begin_comparison().unwrap();
+    snapshot(&store, &[named(1, 2, 2, "Archer of the copy")], &cursor(2), true).unwrap();
+    store.set_cursor(&cursor(2)).unwrap();
+    store.offer_lost(&clinic.author(), clinic.at()).unwrap();
+    let sent = store.next_groups(1_000, 1 << 24).unwrap();
+    let forbidden = |result: OpResult| OpResult {
+        st: Outcome::Rejected,
+        why: Some(Refusal::Forbidden),
+        ..result
+    };
+    let answers: Vec<OpResult> = results(&sent, 4).into_iter().map(forbidden).collect();
+    store.acknowledge(&answers, "e1", clinic.at()).unwrap();
+    assert_eq!(waiting(&store), 1, "the change waits for the review");
+
+    clinic.write(&store, |tx| tx.discard(sent[0].grp)).unwrap();
+    assert_eq!(waiting(&store), 0);
+    let refused = store.read(|reads| reads.refused()).unwrap();
+    assert_eq!(refused.len(), 1, "the offer is gone, the change is kept");
+    assert_eq!(refused[0].ops[0].units["phone"], json!({"raw": "first"}));
+    assert_eq!(get(&store, &key).unwrap().doc.text("phone", "raw"), None);
+    clinic.write(&store, |tx| tx.retry(refused[0].grp)).unwrap();
+    assert_eq!(kinds(&store), ["client"], "and can be made again");
 }
 
 #[test]
