@@ -1,7 +1,7 @@
 //! One round of sync for one local file: hello where needed, push until nothing waits, pull until nothing is new.
 //!
-//! Each step that changes the file is a transaction of the store or a few, so a round may be cut anywhere and begun again. Nothing here merges: the
-//! service decides, the store replays. The outbox survives every recovery path.
+//! Each step that changes the file is a transaction of the store or a few, so a round may be cut anywhere and begun again. Nothing here merges:
+//! the service decides, the store replays. The outbox survives every recovery path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
