@@ -608,7 +608,7 @@ impl<'a> WriteTx<'a> {
     }
 
     /// The revision that the person had seen of what the operation touches: the service's, or an older one where an operation that still
-    /// waits hides what the service may have underneath.
+    /// waits hides what the service may have underneath. A creation hides nothing of a row that somebody else created meanwhile.
     fn base_rev(&self, stored: &Stored, op: &Op) -> Result<i64, WriteError> {
         if !stored.may_have_ops() {
             return Ok(stored.rev);
@@ -623,6 +623,7 @@ impl<'a> WriteTx<'a> {
         let bases = waits
             .iter()
             .chain(own)
+            .filter(|earlier| earlier.kind != OpKind::Create || stored.rev == 0)
             .filter(|earlier| touches(earlier).overlaps(&mine))
             .map(|earlier| earlier.base_rev);
         Ok(bases.min().map_or(stored.rev, |base| base.min(stored.rev)))

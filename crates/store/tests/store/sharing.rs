@@ -233,11 +233,12 @@ fn what_was_written_with_a_creation_stays_in_sight_when_somebody_else_created_th
         (Some("mine"), Some("Bow")),
         "what is there already stays until the service has decided"
     );
-    // Written by somebody who sees it: nothing of it is hidden, and nothing of theirs counts as seen.
+    // Written by somebody who sees theirs as far as it has come.
     clinic.patch(&store, &key, json!({"phone": {"raw": "later"}})).unwrap();
     let groups = groups(&store);
     let ops: Vec<_> = groups.iter().flat_map(|group| &group.ops).collect();
-    assert!(ops.iter().all(|op| op.base_rev == 0), "{ops:?}");
+    let bases: Vec<_> = ops.iter().map(|op| (op.kind, op.base_rev)).collect();
+    assert_eq!(bases, [(OpKind::Create, 0), (OpKind::Patch, 1)]);
     assert_eq!(get(&store, &key).unwrap().doc.text("phone", "raw"), Some("later"));
 }
 
@@ -655,4 +656,25 @@ fn settings_stay_in_the_file() {
     );
     store.set_setting("service.address", None).unwrap();
     assert_eq!(store.setting("service.address").unwrap(), None);
+}
+
+#[test]
+fn what_is_written_in_sight_of_a_row_that_somebody_created_meanwhile_leaves_the_waiting_creation_as_it_was() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let key = clinic.client(&store, 1, "Archer", "Ann");
+    let theirs = json!({"salt": "0".repeat(32), "name": {"family": "Baker"}, "status": {"state": "active"}});
+    store.apply_page(&[wire(&key, 1, 1, doc(theirs))], &cursor(1)).unwrap();
+    assert_eq!(get(&store, &key).unwrap().doc.text("name", "family"), Some("Baker"));
+    let name = json!({"name": {"family": "Baker", "given": "Ann"}});
+    clinic.patch(&store, &key, name).unwrap();
+    let groups = store.next_groups(1_000, 1 << 24).unwrap();
+    let ops: Vec<_> = groups.iter().flat_map(|group| &group.ops).collect();
+    let families = [&ops[0], &ops[1]].map(|op| op.units["name"]["family"].as_str());
+    assert_eq!(
+        families,
+        [Some("Archer"), Some("Baker")],
+        "hers is kept until somebody has seen both"
+    );
+    assert_eq!([ops[0].base_rev, ops[1].base_rev], [0, 1]);
 }
