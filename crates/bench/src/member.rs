@@ -247,6 +247,7 @@ impl Member {
             origin_mut: first_mut,
             first_mut,
             sig: String::new(),
+            detached: false,
             ops,
         };
         let bytes = group

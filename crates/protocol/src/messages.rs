@@ -85,13 +85,18 @@ pub struct Group {
     pub first_mut: i64,
     /// Ed25519 signature by the actor over [`Group::signing_bytes`], base64url without padding.
     pub sig: String,
+    /// Whether the bases of the operations name revisions of a history that the service has lost, so that they say nothing about what it has
+    /// now: each operation counts as made by somebody who had seen nothing. The sending file finds out after the person has signed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
     /// The operations, in order.
     pub ops: Vec<Op>,
 }
 
 impl Group {
     /// What the actor signs: the canonical form of practice, group, actor, role, origin with its mutation number, and the operations. The
-    /// sending replica's own numbers are left out, because a re-registered device sends the same group under others.
+    /// sending replica's own numbers are left out, because a re-registered device sends the same group under others; so is
+    /// [`Self::detached`], with which nothing is overwritten that would be kept without it.
     ///
     /// # Errors
     /// When an operation has no canonical form, which no operation made through the store has.
@@ -474,6 +479,9 @@ pub struct CheckRequest {
     /// Without it the sums of the scopes are answered; with it the manifest of one bucket (0 to 15) of one type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<BucketName>,
+    /// The newest state of which the replica holds anything; a history that was never in it is not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Moment>,
 }
 
 /// One of sixteen parts of the rows of one type.
@@ -533,6 +541,9 @@ pub struct FetchRequest {
     pub replica: ReplicaId,
     /// At most 200 keys.
     pub keys: Vec<EntityKey>,
+    /// As [`CheckRequest::known`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Moment>,
 }
 
 /// The visible ones of the rows asked for.

@@ -212,7 +212,10 @@ golden_messages! {
         "OP",
         r#"{"op_id":"ID","t":"client_chart","id":"ID","kind":"patch","base_rev":3,"sv":1,"add":{"allergies":{"a":{"substance":"x"}}},"remove":{"allergies":["b"]},"reason":"r","client_ts":5}"#,
     ],
-    messages::Group: ["GROUP"],
+    messages::Group: [
+        "GROUP",
+        r#"{"grp":"ID","actor":"ID","role":"therapist","origin":"ID","origin_mut":3,"mut":7,"sig":"c2ln","detached":true,"ops":[]}"#,
+    ],
     messages::LastOp: [r#"{"mut":4,"op_id":"ID"}"#],
     messages::HelloRequest: [
         r#"{"proto":1,"app":"0.1.0","schema":{"client":1},"practice":"ID","device":"ID","replica":"ID","last_op":{"mut":4,"op_id":"ID"},"next_mut":5,"cursor":"CURSOR","time_ms":6}"#,
@@ -228,6 +231,7 @@ golden_messages! {
     messages::PushRequest: [
         r#"{"practice":"ID","replica":"ID","epoch":"e1","groups":[GROUP]}"#,
         r#"{"practice":"ID","replica":"ID","epoch":null,"groups":[]}"#,
+        r#"{"practice":"ID","replica":"ID","epoch":"e1","known":{"q":9,"c":"0123456789abcdef"},"groups":[]}"#,
     ],
     messages::Outcome: [
         r#""applied""#, r#""merged""#, r#""duplicate""#, r#""conflict""#, r#""clash""#, r#""rejected""#, r#""upgrade""#,
@@ -267,6 +271,7 @@ golden_messages! {
     messages::CheckRequest: [
         r#"{"practice":"ID","replica":"ID","scopes":["office"],"bucket":{"t":"client","bucket":3}}"#,
         r#"{"practice":"ID","replica":"ID","scopes":["office"]}"#,
+        r#"{"practice":"ID","replica":"ID","scopes":["office"],"known":{"q":9,"c":"0123456789abcdef"}}"#,
     ],
     messages::BucketName: [r#"{"t":"client","bucket":3}"#],
     messages::BucketSum: [r#"{"t":"client","bucket":3,"n":1,"s":"SUM"}"#],
@@ -276,7 +281,10 @@ golden_messages! {
         r#"{"seq":9}"#,
         r#"{"seq":9,"gc_floor":5}"#,
     ],
-    messages::FetchRequest: [r#"{"practice":"ID","replica":"ID","keys":[{"t":"client","id":"ID"}]}"#],
+    messages::FetchRequest: [
+        r#"{"practice":"ID","replica":"ID","keys":[{"t":"client","id":"ID"}]}"#,
+        r#"{"practice":"ID","replica":"ID","keys":[],"known":{"q":9,"c":"0123456789abcdef"}}"#,
+    ],
     messages::FetchResponse: [r#"{"rows":[ROW]}"#],
     messages::WaitResponse: [r#"{"head_seq":9}"#],
     messages::ErrorBody: [r#"{"error":{"code":"storage_unavailable","request_id":"r","retry_after_ms":100}}"#],

@@ -275,3 +275,95 @@ fn an_offer_that_is_not_what_it_says_is_refused() {
         "what was not read is not decided upon"
     );
 }
+
+/// A group of the therapist, who is also the administrator, whose bases are of a history that is gone.
+fn push_detached(clinic: &mut Clinic, ops: Vec<Op>) -> OpResult {
+    let mut groups = clinic.groups(3, THERAPIST, Role::Therapist, true, ops);
+    groups[0].group.detached = true;
+    clinic.decide(3, &groups).unwrap().remove(0)
+}
+
+#[test]
+fn a_change_whose_base_is_of_a_lost_history_counts_as_made_in_sight_of_nothing() {
+    let mut clinic = Clinic::new();
+    clinic.create("client", 1, client());
+    clinic.push_from(1, vec![patch("client", 1, 1, json!({"phone": {"raw": "here"}}))]);
+    let ops = vec![patch("client", 1, 9, json!({"phone": {"raw": "there"}}))];
+    assert_eq!(push_detached(&mut clinic, ops).st, Outcome::Conflict);
+    let row = clinic.row(&key("client", 1));
+    assert_eq!(row.doc.unit("phone"), Some(&json!({"raw": "here"})));
+    let ops = vec![patch("client", 1, 9, json!({"email": {"value": "a@b.example"}}))];
+    assert_eq!(
+        push_detached(&mut clinic, ops).st,
+        Outcome::Merged,
+        "where nobody wrote, nothing is unseen"
+    );
+}
+
+#[test]
+fn a_review_made_in_sight_of_a_version_that_was_lost_in_turn_replaces_nothing() {
+    let mut clinic = Clinic::new();
+    clinic.create("client", 1, client());
+    clinic.push_from(1, vec![patch("client", 1, 1, json!({"phone": {"raw": "here"}}))]);
+    let lost = lost_client(&["there", "further"]);
+    clinic.push_from(2, vec![offer(&lost)]);
+    let op = settle(&clinic, &lost, reoffer::ACCEPT, 9);
+    assert_eq!(push_detached(&mut clinic, vec![op]).st, Outcome::Conflict);
+    let row = clinic.row(&key("client", 1));
+    assert_eq!(row.doc.unit("phone"), Some(&json!({"raw": "here"})));
+}
+
+#[test]
+fn an_accepted_value_that_is_there_already_counts_as_written_when_the_lost_history_wrote_it() {
+    let mut clinic = Clinic::new();
+    clinic.create("client", 1, client());
+    clinic.push_from(1, vec![patch("client", 1, 1, json!({"phone": {"raw": "same"}}))]);
+    let lost = lost_client(&["first", "second", "same"]);
+    clinic.push_from(2, vec![offer(&lost)]);
+    assert_eq!(accept(&mut clinic, &lost, 2).st, Outcome::Applied);
+    // Waits since the lost history's third revision, and has not seen its fourth.
+    let result = clinic
+        .push_from(2, vec![patch("client", 1, 3, json!({"phone": {"raw": "mine"}}))])
+        .remove(0);
+    assert_eq!(result.st, Outcome::Conflict);
+    assert_eq!(
+        clinic.row(&key("client", 1)).doc.unit("phone"),
+        Some(&json!({"raw": "same"}))
+    );
+}
+
+#[test]
+fn whatever_is_written_after_a_review_is_written_above_the_lost_revision() {
+    let mut clinic = Clinic::new();
+    clinic.create("client", 1, client());
+    let mut lost = clinic.row(&key("client", 1)).to_wire();
+    lost.rev = 5;
+    clinic.push_from(2, vec![offer(&lost)]);
+    assert_eq!(accept(&mut clinic, &lost, 1).st, Outcome::Applied);
+    let rev = clinic.row(&key("client", 1)).rev;
+    assert!(rev > 5, "{rev}");
+    clinic.push_from(1, vec![patch("client", 1, rev, json!({"phone": {"raw": "theirs"}}))]);
+    let result = clinic
+        .push_from(2, vec![patch("client", 1, 5, json!({"phone": {"raw": "mine"}}))])
+        .remove(0);
+    assert_eq!(result.st, Outcome::Conflict);
+}
+
+#[test]
+fn an_offer_that_was_settled_in_a_history_that_is_lost_comes_back_to_be_reviewed() {
+    let mut gone = Clinic::new();
+    let lost = lost_client(&["lost"]);
+    gone.push_from(1, vec![offer(&lost)]);
+    assert_eq!(accept(&mut gone, &lost, 0).st, Outcome::Applied);
+    let record = gone.row(&reoffer::record_key(&lost).unwrap()).to_wire();
+
+    let mut clinic = Clinic::new();
+    clinic.push_from(1, vec![offer(&record)]);
+    assert_eq!(accept(&mut clinic, &record, 0).st, Outcome::Applied);
+    assert_eq!(clinic.row(&record.key).doc.text("state", "state"), Some("open"));
+    assert_eq!(accept(&mut clinic, &lost, 0).st, Outcome::Applied);
+    assert_eq!(
+        clinic.row(&key("client", 1)).doc.unit("phone"),
+        Some(&json!({"raw": "lost"}))
+    );
+}

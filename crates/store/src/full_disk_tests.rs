@@ -95,11 +95,11 @@ impl Desk {
     fn until_it_fits<T, E: std::fmt::Debug>(&self, step: impl Fn() -> Result<T, E>, is_full: impl Fn(&E) -> bool) -> T {
         let before = self.everything();
         for room in 0..200 {
-            self.store.let_grow_by(Some(room));
+            self.store.let_grow_by(Some(room)).unwrap();
             match step() {
                 Ok(answer) => {
                     assert!(room > 2, "it never had too little room");
-                    self.store.let_grow_by(None);
+                    self.store.let_grow_by(None).unwrap();
                     return answer;
                 }
                 Err(error) => assert!(is_full(&error), "with room for {room} pages: {error:?}"),

@@ -25,8 +25,14 @@ pub(crate) fn keep(connection: &Connection, key: &EntityKey, stored: &Stored) ->
     };
     // Clashes are derived from bookings, by whichever service has the bookings.
     let Some(record) = reoffer::record_key(&row).filter(|_| key.kind.as_str() != "clash") else {
-        return Ok(());
+        // Nobody reviews it, and what was made on top of it goes on.
+        return outbox::detach_all(connection, key, |_| true);
     };
+    // What waits for the review of another version was not made on top of this one.
+    let waits_for_another = is_kept(connection, key)?;
+    outbox::detach_all(connection, key, |waits| {
+        (waits_for_another && waits.is_held) || waits.op.base_rev > row.rev
+    })?;
     connection
         .prepare_cached("INSERT OR REPLACE INTO lost (type, id, record, body) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![
@@ -36,6 +42,22 @@ pub(crate) fn keep(connection: &Connection, key: &EntityKey, stored: &Stored) ->
             outbox::text(&row)?
         ])?;
     outbox::park(connection, key)
+}
+
+/// Detaches what waits on a row whose version is not kept aside, as far as it was made on top of another one: the service was restored before
+/// the version that its base names could arrive here.
+pub(crate) fn detach_strangers(connection: &Connection, key: &EntityKey, rev: i64) -> Result<(), StorageError> {
+    let waits_for_review = is_kept(connection, key)?;
+    outbox::detach_all(connection, key, |waits| {
+        !(waits_for_review && waits.is_held) && waits.op.base_rev > rev
+    })
+}
+
+/// Whether a version of the row is kept aside.
+fn is_kept(connection: &Connection, key: &EntityKey) -> Result<bool, StorageError> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM lost WHERE type = ?1 AND id = ?2)")?
+        .query_row(params![key.kind.as_str(), key.id.uuid().as_bytes()], |row| row.get(0))?)
 }
 
 /// Whether what the service sends is the version that is held.
@@ -95,6 +117,10 @@ fn settled(
         id: EntityId::new(Uuid::from_bytes(id)),
     };
     let mut changed = outbox::unpark(connection, &key, goes_on, at)?;
+    if !goes_on && reoffer::is_record(&key) {
+        // The record of an offer was lost in turn, and nobody wants it back: what waited for its review waits no more.
+        changed.extend(settled(connection, &key, false, at)?);
+    }
     changed.push(key);
     Ok(changed)
 }

@@ -25,6 +25,7 @@ const OFFICE: &[Migration] = &[
     migration!(2, "office/0002_create_search.sql"),
     migration!(3, "office/0003_add_files.sql"),
     migration!(4, "office/0004_create_lost.sql"),
+    migration!(5, "office/0005_keep_every_lost_version.sql"),
 ];
 
 const CLINICAL: &[Migration] = &[
@@ -32,6 +33,7 @@ const CLINICAL: &[Migration] = &[
     migration!(2, "clinical/0002_create_search.sql"),
     migration!(3, "clinical/0003_add_files.sql"),
     migration!(4, "clinical/0004_create_lost.sql"),
+    migration!(5, "clinical/0005_keep_every_lost_version.sql"),
 ];
 
 /// The versions of a kind of file, oldest first.
@@ -127,6 +129,35 @@ mod tests {
                 !migrate(&mut fresh, kind, newest(kind)).unwrap(),
                 "a second time does nothing"
             );
+        }
+    }
+
+    #[test]
+    fn what_waits_in_the_file_of_an_earlier_program_and_what_it_kept_aside_are_there_after_its_migration() {
+        for kind in KINDS {
+            let mut connection = Connection::open_in_memory().unwrap();
+            migrate(&mut connection, kind, 4).unwrap();
+            connection
+                .execute_batch(
+                    "INSERT INTO lost VALUES ('client', x'01', x'02', 'a row'), ('client', x'03', x'04', NULL);
+                     INSERT INTO outbox_group VALUES (x'05', x'06', 'admin', x'07', 1, 2, 'sig', 0, 3);",
+                )
+                .unwrap();
+            migrate(&mut connection, kind, newest(kind)).unwrap();
+            let lost: String = connection
+                .query_row(
+                    "SELECT group_concat(type || hex(id) || hex(record) || coalesce(body, ''), ', ') FROM lost",
+                    [],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            assert_eq!(lost, "client0102a row, client0304");
+            let group: (i64, i64, bool) = connection
+                .query_row("SELECT first_mut, at, detached FROM outbox_group", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .unwrap();
+            assert_eq!(group, (2, 3, false));
         }
     }
 

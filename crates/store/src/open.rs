@@ -293,6 +293,8 @@ fn read_meta(connection: &Connection, kind: FileKind) -> Result<Option<Meta>, St
         practice: PracticeId::new(Uuid::from_bytes(practice)),
         device: DeviceId::new(Uuid::from_bytes(device)),
         kind,
+        #[cfg(feature = "test-faults")]
+        is_newer: false,
     }))
 }
 

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, GroupId, OpId, ReplicaId, Role, UserId};
-use caseload_protocol::messages::{Group, LastOp, Op, Refusal};
+use caseload_protocol::messages::{Group, LastOp, Op, OpKind, Refusal};
+use caseload_protocol::reoffer;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use uuid::Uuid;
@@ -44,12 +45,16 @@ pub(crate) struct Waits {
     pub(crate) op: Op,
     pub(crate) grp: GroupId,
     pub(crate) is_new: bool,
+    pub(crate) is_held: bool,
+    /// See [`Group::detached`].
+    pub(crate) detached: bool,
 }
 
 /// The operations on one entity that are not contained in its base, oldest first.
 pub(crate) fn waits_on(connection: &Connection, key: &EntityKey) -> Result<Vec<Waits>, StorageError> {
     let mut statement = connection.prepare_cached(
-        "SELECT body, grp, state = 'new' FROM outbox JOIN outbox_body USING (place)
+        "SELECT body, grp, state = 'new', state = 'held', detached
+         FROM outbox JOIN outbox_body USING (place) JOIN outbox_group USING (grp)
          WHERE type = ?1 AND id = ?2 ORDER BY place",
     )?;
     let mut rows = statement.query(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
@@ -59,6 +64,8 @@ pub(crate) fn waits_on(connection: &Connection, key: &EntityKey) -> Result<Vec<W
             op: body(row, 0)?,
             grp: group_id(row, 1)?,
             is_new: row.get(2)?,
+            is_held: row.get(3)?,
+            detached: row.get(4)?,
         });
     }
     Ok(waits)
@@ -84,8 +91,8 @@ pub(crate) fn has_acknowledged(connection: &Connection) -> Result<bool, StorageE
 pub(crate) fn append(connection: &Connection, group: &Group, sealed: bool, at: Millis) -> Result<(), StorageError> {
     connection
         .prepare_cached(
-            "INSERT INTO outbox_group (grp, actor, role, origin, origin_mut, first_mut, sig, sealed, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO outbox_group (grp, actor, role, origin, origin_mut, first_mut, sig, sealed, at, detached)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             group.grp.uuid().as_bytes(),
@@ -97,6 +104,7 @@ pub(crate) fn append(connection: &Connection, group: &Group, sealed: bool, at: M
             group.sig,
             sealed,
             at.0,
+            group.detached,
         ])?;
     let mut statement = connection.prepare_cached(
         "INSERT INTO outbox (op_id, grp, mut, type, id, size, state, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'new', ?7)",
@@ -128,7 +136,7 @@ pub(crate) struct StoredGroup {
 
 pub(crate) fn load_group(connection: &Connection, grp: GroupId) -> Result<Option<StoredGroup>, StorageError> {
     let mut statement = connection.prepare_cached(
-        "SELECT actor, role, origin, origin_mut, first_mut, sig, sealed,
+        "SELECT actor, role, origin, origin_mut, first_mut, sig, detached, sealed,
                 NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.grp = outbox_group.grp AND state <> 'new'),
                 first_mut = (SELECT max(first_mut) FROM outbox_group)
          FROM outbox_group WHERE grp = ?1",
@@ -144,11 +152,12 @@ pub(crate) fn load_group(connection: &Connection, grp: GroupId) -> Result<Option
             origin_mut: row.get(3)?,
             first_mut: row.get(4)?,
             sig: row.get(5)?,
+            detached: row.get(6)?,
             ops: group_ops(connection, grp)?,
         },
-        sealed: row.get(6)?,
-        all_new: row.get(7)?,
-        is_last: row.get(8)?,
+        sealed: row.get(7)?,
+        all_new: row.get(8)?,
+        is_last: row.get(9)?,
     }))
 }
 
@@ -305,6 +314,47 @@ pub(crate) fn renumber_all(connection: &Connection) -> Result<(), StorageError> 
     renumber(connection, "state IN ('new', 'sent')", 1)
 }
 
+/// Detaches the groups of operations on an entity that `which` chooses: see [`Group::detached`].
+pub(crate) fn detach_all(
+    connection: &Connection,
+    key: &EntityKey,
+    which: impl Fn(&Waits) -> bool,
+) -> Result<(), StorageError> {
+    for waits in waits_on(connection, key)? {
+        if which(&waits) {
+            detach(connection, waits.grp)?;
+        }
+    }
+    Ok(())
+}
+
+/// Detaches the groups that settle reviews of lost rows: the rows beside which they were reviewed may be others from here on.
+pub(crate) fn detach_reviews(connection: &Connection) -> Result<(), StorageError> {
+    let mut statement =
+        connection.prepare_cached("SELECT body, grp FROM outbox JOIN outbox_body USING (place) WHERE type = ?1")?;
+    for kind in reoffer::KINDS {
+        let mut rows = statement.query([kind])?;
+        while let Some(row) = rows.next()? {
+            if settles_offer(&body(row, 0)?) {
+                detach(connection, group_id(row, 1)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether an operation settles the review of a lost row.
+pub(crate) fn settles_offer(op: &Op) -> bool {
+    op.kind == OpKind::Settle && reoffer::is_record(&op.key)
+}
+
+fn detach(connection: &Connection, grp: GroupId) -> Result<(), StorageError> {
+    connection
+        .prepare_cached("UPDATE outbox_group SET detached = 1 WHERE grp = ?1")?
+        .execute([grp.uuid().as_bytes()])?;
+    Ok(())
+}
+
 /// Holds the groups that touch an entity back, until it is known what becomes of the row below them. Their numbers are given anew later.
 pub(crate) fn park(connection: &Connection, key: &EntityKey) -> Result<(), StorageError> {
     connection
@@ -348,8 +398,8 @@ pub(crate) fn parked(connection: &Connection) -> Result<Vec<Op>, StorageError> {
     Ok(parked)
 }
 
-/// Lets the groups go on that [`park`] held back because of `key` and that wait for no other row, or keeps them as refused. Gives the entities
-/// that they are about.
+/// Lets the groups go on that [`park`] held back because of `key` and that wait for no other review, or keeps them as refused: one version that
+/// stays lost is enough. Whoever tries those again has not seen what is there instead. Gives the entities that they are about.
 pub(crate) fn unpark(
     connection: &Connection,
     key: &EntityKey,
@@ -359,9 +409,11 @@ pub(crate) fn unpark(
     let groups: Vec<[u8; 16]> = connection
         .prepare_cached(
             "SELECT DISTINCT grp FROM outbox WHERE type = ?1 AND id = ?2 AND state = 'held'
-             AND grp NOT IN (SELECT grp FROM outbox JOIN lost USING (type, id))",
+             AND (NOT ?3 OR grp NOT IN (SELECT grp FROM outbox JOIN lost USING (type, id)))",
         )?
-        .query_map(params![key.kind.as_str(), key.id.uuid().as_bytes()], |row| row.get(0))?
+        .query_map(params![key.kind.as_str(), key.id.uuid().as_bytes(), go_on], |row| {
+            row.get(0)
+        })?
         .collect::<Result<_, _>>()?;
     let mut changed = Vec::new();
     for grp in groups {
@@ -372,6 +424,7 @@ pub(crate) fn unpark(
                 .execute([grp])?;
             changed.extend(group_ops(connection, group)?.into_iter().map(|op| op.key));
         } else {
+            detach(connection, group)?;
             changed.extend(refuse(
                 connection,
                 group,

@@ -15,6 +15,7 @@ use crate::error::StorageError;
 use crate::files;
 use crate::lost;
 use crate::outbox;
+use crate::refused;
 use crate::rows::{self, Mirror};
 use crate::snapshots;
 use crate::state::{self, Divergence, Name};
@@ -100,6 +101,8 @@ impl Store {
     pub fn begin_comparison(&self) -> Result<(), StorageError> {
         self.transact(|connection| {
             outbox::send_unpulled_again(connection)?;
+            refused::detach(connection)?;
+            outbox::detach_reviews(connection)?;
             files::share_again(connection)?;
             snapshots::give_up(connection)?;
             state::put(connection, Name::Divergence, &Divergence::Found)?;
@@ -263,11 +266,17 @@ impl Store {
         if may_wait {
             outbox::raise_bases(connection, row)?;
         }
-        if which == Adopt::Instead
-            && let (Some(stored), Some(sent)) = (&stored, &mirror)
-            && !lost::is_same(stored, sent)
-        {
-            lost::keep(connection, &row.key, stored)?;
+        if which == Adopt::Instead {
+            match (&stored, &mirror) {
+                (Some(stored), Some(sent)) if !lost::is_same(stored, sent) => {
+                    lost::keep(connection, &row.key, stored)?;
+                }
+                _ if may_wait => {
+                    let rev = stored.as_ref().map_or(0, |stored| stored.rev);
+                    lost::detach_strangers(connection, &row.key, rev)?;
+                }
+                _ => {}
+            }
         }
         if reoffer::is_record(&row.key) {
             let keys = lost::reviewed(connection, row)?;

@@ -66,6 +66,22 @@ pub(crate) fn refuse(
     Ok(keys)
 }
 
+/// Detaches every refused group: the service's history may be another one from here on. See [`Group::detached`].
+pub(crate) fn detach(connection: &Connection) -> Result<(), StorageError> {
+    let bodies: Vec<String> = connection
+        .prepare_cached("SELECT body FROM refused")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for body in bodies {
+        let mut group: Group = from_text(&body)?;
+        group.detached = true;
+        connection
+            .prepare_cached("UPDATE refused SET body = ?2 WHERE grp = ?1")?
+            .execute(params![group.grp.uuid().as_bytes(), text(&group)?])?;
+    }
+    Ok(())
+}
+
 /// Forgets a refused or held group for good; gives the entities that it was about.
 pub(crate) fn forget(connection: &Connection, grp: GroupId) -> Result<Vec<EntityKey>, StorageError> {
     let keys = refused_group(connection, grp)?.map(|group| group.ops.into_iter().map(|op| op.key).collect());

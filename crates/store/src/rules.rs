@@ -32,7 +32,7 @@ pub(crate) fn is_allowed(
         return may_create(entity, before, op).map(|()| true);
     }
     let before = before.ok_or(WriteError::Missing)?;
-    if stored.is_some_and(|stored| stored.min_writer > entity.schema) {
+    if stored.is_some_and(|stored| stored.min_writer > op.sv) {
         return Err(WriteError::NeedsNewerProgram);
     }
     let has_reason = op.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());

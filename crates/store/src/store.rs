@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use caseload_domain::registry::EntityType;
 use caseload_domain::{DeviceId, EntityKey, PracticeId, Role, UserId};
 use caseload_vault::DatabaseKey;
 use caseload_vault::heads::Head;
@@ -32,6 +33,20 @@ pub(crate) struct Meta {
     pub(crate) practice: PracticeId,
     pub(crate) device: DeviceId,
     pub(crate) kind: FileKind,
+    /// See [`Store::write_as_newer`].
+    #[cfg(feature = "test-faults")]
+    pub(crate) is_newer: bool,
+}
+
+impl Meta {
+    /// The version of documents that this program writes.
+    pub(crate) fn schema(&self, entity: &EntityType) -> u32 {
+        #[cfg(feature = "test-faults")]
+        if self.is_newer {
+            return entity.schema + 1;
+        }
+        entity.schema
+    }
 }
 
 /// One open file. Calls block: asynchronous callers cross over with `spawn_blocking`.
@@ -195,17 +210,23 @@ impl Store {
     }
 
     /// Lets the file have `room` pages more than it has now, as on a disk that is nearly full; `None` gives it all the room there is.
-    #[cfg(test)]
-    pub(crate) fn let_grow_by(&self, room: Option<i64>) {
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    #[cfg(any(test, feature = "test-faults"))]
+    pub fn let_grow_by(&self, room: Option<i64>) -> Result<(), StorageError> {
         let writer = self.writer.take(Who::Sharing);
-        let pages: i64 = writer
-            .query_row("PRAGMA page_count", [], |row| row.get(0))
-            .expect("a figure");
+        let pages: i64 = writer.query_row("PRAGMA page_count", [], |row| row.get(0))?;
         let most = room.map_or(i64::from(u32::MAX - 1), |room| pages + room);
-        let set = writer.query_row(&format!("PRAGMA max_page_count = {most}"), [], |row| {
-            row.get::<_, i64>(0)
-        });
-        assert_eq!(set.expect("a figure"), most);
+        let set: i64 = writer.query_row(&format!("PRAGMA max_page_count = {most}"), [], |row| row.get(0))?;
+        debug_assert_eq!(set, most);
+        Ok(())
+    }
+
+    /// Writes from now on as a program of the next version does, or as this one again.
+    #[cfg(feature = "test-faults")]
+    pub const fn write_as_newer(&mut self, is_newer: bool) {
+        self.meta.is_newer = is_newer;
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -31,6 +31,7 @@ use crate::files;
 use crate::fold;
 use crate::lost;
 use crate::outbox;
+use crate::pull;
 use crate::read::ReadTx;
 use crate::refused;
 use crate::rows::{self, LocalRow, Stored};
@@ -465,7 +466,7 @@ impl<'a> WriteTx<'a> {
                     remove,
                     reason,
                     op_id: None,
-                    base: Some(base_rev),
+                    base: Some(if group.detached { 0 } else { base_rev }),
                 },
             )?;
         }
@@ -540,7 +541,7 @@ impl<'a> WriteTx<'a> {
             key: key.clone(),
             kind,
             base_rev: 0,
-            sv: entity.schema,
+            sv: self.meta.schema(entity),
             units: change.units,
             add: change.add,
             remove: change.remove,
@@ -618,14 +619,14 @@ impl<'a> WriteTx<'a> {
             return Ok(stored.rev);
         }
         let mine = touches(op);
-        let waits = outbox::ops_on(self.reads.connection(), &op.key)?;
+        let waits = outbox::waits_on(self.reads.connection(), &op.key)?;
+        let waits = waits.iter().map(|waits| (&waits.op, waits.detached));
         let own = self.ops.iter().filter(|earlier| earlier.key == op.key);
         let bases = waits
-            .iter()
-            .chain(own)
-            .filter(|earlier| earlier.kind != OpKind::Create || stored.rev == 0)
-            .filter(|earlier| touches(earlier).overlaps(&mine))
-            .map(|earlier| earlier.base_rev);
+            .chain(own.map(|earlier| (earlier, false)))
+            .filter(|(earlier, _)| earlier.kind != OpKind::Create || stored.rev == 0)
+            .filter(|(earlier, _)| touches(earlier).overlaps(&mine))
+            .map(|(earlier, detached)| if detached { 0 } else { earlier.base_rev });
         Ok(bases.min().map_or(stored.rev, |base| base.min(stored.rev)))
     }
 
@@ -698,6 +699,8 @@ impl<'a> WriteTx<'a> {
             origin_mut: first_mut,
             first_mut,
             sig: String::new(),
+            // Reviewed beside rows that are being compared with another history.
+            detached: self.ops.iter().any(outbox::settles_offer) && pull::is_diverged(connection)?,
             ops: std::mem::take(&mut self.ops),
         };
         group.sig = sign(&group, self.meta, &self.author)?;

@@ -10,12 +10,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, ReplicaId, Scope, registry};
 use caseload_protocol::auth::{RegisterReplicaRequest, ReplicaKind};
-use caseload_protocol::checksum::Sums;
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{
-    BucketName, CheckRequest, CheckResponse, FetchRequest, FetchResponse, HelloAction, HelloRequest, HelloResponse,
-    LastOp, Limits, PullRequest, PullResponse, PushRequest, PushResponse, SnapshotRequest, SnapshotResponse,
-    WireErrorCode, WireRow,
+    HelloAction, HelloRequest, HelloResponse, LastOp, Limits, PullRequest, PullResponse, PushRequest, PushResponse,
+    SnapshotRequest, SnapshotResponse, WireErrorCode, WireRow,
 };
 use caseload_store::{ApplyError, Divergence, FileError, FileKind, SnapshotPart, SnapshotSeries, StorageError, Store};
 use thiserror::Error;
@@ -23,6 +21,10 @@ use tokio::sync::Mutex;
 
 use crate::error::TransportError;
 use crate::session::Session;
+
+mod check;
+
+pub use check::CheckReport;
 
 /// How often a round may recover (register anew, resync) before it gives up and reports.
 const MAX_RECOVERIES: u32 = 5;
@@ -92,23 +94,6 @@ impl Round {
     pub fn clock_is_off(&self) -> bool {
         self.clock_skew_ms.is_some_and(|skew| skew.abs() > SKEW_TOLD_MS)
     }
-}
-
-/// Are both ends equal?
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckReport {
-    /// The state of the service that was compared.
-    pub seq: i64,
-    /// Rows compared.
-    pub rows: i64,
-    /// The figure over everything on this device, for people to compare.
-    pub total: String,
-    /// Buckets that differed before the repair; empty when both were equal.
-    pub differing: Vec<BucketName>,
-    /// Rows that were altered, missing or too many here. Rows that the service wrote behind the file's position are taken in and not counted.
-    pub repaired: usize,
-    /// Entities whose content changed on this device.
-    pub changed: Vec<EntityKey>,
 }
 
 /// A push that is ready to be sent.
@@ -237,106 +222,6 @@ impl Engine {
     /// [`SyncError::Transport`].
     pub async fn wait(&self, seq: i64) -> Result<i64, SyncError> {
         Ok(self.session.wait(seq).await?)
-    }
-
-    /// Compares the file with the service by checksums recomputed on both ends, and fetches the rows that differ. Call it after a round; a
-    /// round of the same file waits meanwhile. A state from before the file's position is not compared, nor is another history.
-    ///
-    /// # Errors
-    /// [`SyncError`].
-    pub async fn check(&self, now: Millis) -> Result<CheckReport, SyncError> {
-        // A page that came between the sums and the repair would be replaced by older rows.
-        let mut greeted = self.greeted.lock().await;
-        // A service that was put back lacks rows; a round offers them back, a repair would remove them.
-        if self.hello(now, &mut Round::default()).await?.is_none() {
-            *greeted = None;
-        }
-        let state = self.blocking(|store| store.sync_state()).await??;
-        if state.divergence.is_some() {
-            return Err(diverged());
-        }
-        let (scopes, position) = (state.scopes, state.cursor.as_ref().map(|cursor| cursor.seq));
-        let (practice, replica) = (self.session.identity().practice, state.replica);
-        let request = |bucket| CheckRequest {
-            practice,
-            replica,
-            scopes: scopes.clone(),
-            bucket,
-        };
-        let answer: CheckResponse = self.session.post("/v1/sync/check", &request(None)).await?;
-        if position.is_some_and(|position| answer.seq < position) {
-            return Err(too_old_to_tell());
-        }
-        if answer.gc_floor != state.gc_floor {
-            let floor = answer.gc_floor;
-            self.blocking(move |store| store.drop_tombstones(floor)).await??;
-        }
-        let theirs = Sums::from_wire(&answer.sums).ok_or(TransportError::Unreadable)?;
-        let sums_of = scopes.clone();
-        let ours = self
-            .blocking(move |store| store.read(|read| read.sums(&sums_of)))
-            .await??;
-        let differing = ours.differing(&theirs);
-        let (rows, total) = ours.total();
-        let mut report = CheckReport {
-            seq: answer.seq,
-            rows,
-            total,
-            differing,
-            repaired: 0,
-            changed: Vec::new(),
-        };
-        for bucket in report.differing.clone() {
-            let answer: CheckResponse = self
-                .session
-                .post("/v1/sync/check", &request(Some(bucket.clone())))
-                .await?;
-            self.repair(&bucket, &scopes, &answer, position, &mut report).await?;
-        }
-        Ok(report)
-    }
-
-    /// Takes in the rows of one bucket that differ; those up to `position` are counted.
-    async fn repair(
-        &self,
-        bucket: &BucketName,
-        scopes: &[Scope],
-        theirs: &CheckResponse,
-        position: Option<i64>,
-        report: &mut CheckReport,
-    ) -> Result<(), SyncError> {
-        let (name, of) = (bucket.clone(), scopes.to_vec());
-        let ours = self
-            .blocking(move |store| store.read(|read| read.manifest(&of, &name)))
-            .await??;
-        let key = |id| EntityKey::new(bucket.t.clone(), id);
-        let wrong: Vec<EntityKey> = theirs
-            .manifest
-            .iter()
-            .filter(|entry| !ours.contains(entry))
-            .map(|entry| key(entry.id))
-            .collect();
-        let gone: Vec<EntityKey> = ours
-            .iter()
-            .filter(|entry| theirs.manifest.iter().all(|other| other.id != entry.id))
-            .map(|entry| key(entry.id))
-            .collect();
-        let mut rows = Vec::new();
-        let replica = self.blocking(|store| store.sync_state()).await??.replica;
-        for keys in wrong.chunks(200) {
-            let request = FetchRequest {
-                practice: self.session.identity().practice,
-                replica,
-                keys: keys.to_vec(),
-            };
-            let answer: FetchResponse = self.session.post("/v1/sync/fetch", &request).await?;
-            rows.extend(answer.rows);
-        }
-        let is_new = |row: &WireRow| position.is_some_and(|position| row.seq > position);
-        report.repaired += rows.iter().filter(|row| !is_new(row)).count() + gone.len();
-        let changed = self.blocking(move |store| store.repair(&rows, &gone)).await??;
-        report.changed.extend(changed);
-        Ok(())
     }
 
     /// Greets the service; `None` when a recovery was made and the service is to be greeted again.
@@ -468,10 +353,12 @@ impl Engine {
             }
             let state = store.sync_state()?;
             // A file whose first snapshots were cut has no position yet, and has read rows all the same.
-            let series = store.snapshots()?.filter(|_| state.cursor.is_none());
-            let (known, epoch) = match series {
-                Some(series) => (Some(series.newest), Some(series.start.epoch)),
-                None => (state.cursor.map(|cursor| cursor.newest()), state.epoch),
+            let (known, epoch) = match state.cursor {
+                Some(cursor) => (Some(cursor.newest()), state.epoch),
+                None => match store.snapshots()? {
+                    Some(series) => (Some(series.newest), Some(series.start.epoch)),
+                    None => (None, state.epoch),
+                },
             };
             let request = PushRequest {
                 practice,
@@ -525,6 +412,10 @@ impl Engine {
                 round
                     .changed
                     .extend(self.blocking(move |store| store.drop_tombstones(floor)).await??);
+                if floor < state.gc_floor {
+                    // Put back to before they went: what was dropped here, or left out of a snapshot, is there again.
+                    return Err(diverged());
+                }
             }
             if has_lost_acknowledged(state.last_op.as_ref(), answer.acked.as_ref()) {
                 return Err(diverged());

@@ -116,7 +116,7 @@ async fn an_altered_a_missing_and_a_surplus_row_are_found_by_bucket_and_repaired
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_wrote_since_the_last_round_is_taken_in_and_is_no_repair() {
+async fn what_others_wrote_since_the_last_round_is_left_to_the_next_one_and_is_no_repair() {
     let clinic = Clinic::open().await;
     let (desk, other) = (
         clinic.file("one.db", Office).await,
@@ -132,6 +132,8 @@ async fn what_others_wrote_since_the_last_round_is_taken_in_and_is_no_repair() {
         (report.differing.into_iter().collect(), report.repaired),
         (buckets(&[&client]), 0)
     );
+    assert_eq!(phone(&desk, &client), None, "a round notes what it has read");
+    desk.round().await.unwrap();
     assert_eq!(phone(&desk, &client).as_deref(), Some("2"));
     assert!(desk.is_equal_to_the_service().await);
 }

@@ -208,6 +208,7 @@ impl Batch {
                     replica: self.replica,
                     limits: self.limits,
                     known: self.known,
+                    detached: group.detached,
                     op,
                     created: &created,
                     leaves: &self.leaves,

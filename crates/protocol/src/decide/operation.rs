@@ -26,6 +26,8 @@ pub(crate) struct OpDecision<'a, 'b> {
     pub(super) limits: DecideLimits,
     /// See [`crate::facts::Facts::known`].
     pub(super) known: Option<i64>,
+    /// See [`Group::detached`](crate::messages::Group::detached).
+    pub(super) detached: bool,
     pub(crate) op: &'a Op,
     pub(super) created: &'a HashSet<EntityId>,
     /// The leaves that this history wrote under the sequence numbers of offered rows.
@@ -293,11 +295,16 @@ impl OpDecision<'_, '_> {
         }
     }
 
+    /// The revision up to which the writer had seen the entity, as this history counts.
+    fn base_rev(&self) -> i64 {
+        if self.detached { 0 } else { self.op.base_rev }
+    }
+
     /// Whether the writer had seen the present value of a unit or wrote it on the same replica.
     pub(crate) fn seen(&self, row: &Row, name: &str) -> bool {
         row.marks
             .get(name)
-            .is_none_or(|mark| mark.r <= self.op.base_rev || mark.by == self.replica)
+            .is_none_or(|mark| mark.r <= self.base_rev() || mark.by == self.replica)
     }
 
     fn vouches_for_other_content(&self, entity: &EntityType, row: &Row, changes: &Changes) -> bool {
@@ -312,11 +319,11 @@ impl OpDecision<'_, '_> {
     /// Makes the changes to `row`, opens its conflicts and says how the operation ended.
     fn make(&mut self, entity: &EntityType, mut row: Row, changes: Changes) -> Result<Outcome, Refused> {
         let before = row.clone();
-        let merged = row.rev > self.op.base_rev
+        let merged = row.rev > self.base_rev()
             && row
                 .marks
                 .values()
-                .any(|mark| mark.r > self.op.base_rev && mark.by != self.replica);
+                .any(|mark| mark.r > self.base_rev() && mark.by != self.replica);
         let mut names = Vec::new();
         for (unit, value) in changes.units {
             row.doc.set(&unit, value);

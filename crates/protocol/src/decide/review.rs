@@ -77,7 +77,8 @@ impl OpDecision<'_, '_> {
     }
 
     /// The row exists nowhere in this history. Its revision goes on from the lost one, and its units keep the revisions at which they were
-    /// written: changes that wait on a device on top of the lost version have seen them.
+    /// written: changes that wait on a device on top of the lost version have seen them. The record of an offer comes back to be reviewed:
+    /// what a choice did in the lost history is not done in this one.
     fn bring_back(&mut self, entity: &EntityType, lost: WireRow) -> Result<Outcome, Refused> {
         let nobody = nobody();
         let mut row = Row {
@@ -101,6 +102,9 @@ impl OpDecision<'_, '_> {
         if entity.kind == "client" && self.number_client(&mut row.doc) {
             outcome = Outcome::Merged;
         }
+        if reoffer::is_record(&row.key) {
+            row.doc.set("state", json!({"state": "open"}));
+        }
         let key = row.key.clone();
         self.write(row, &[]);
         Ok(if bookings::is_booking(&key) {
@@ -113,20 +117,31 @@ impl OpDecision<'_, '_> {
     /// The row exists in another form. What the reviewer had seen of it gives way to the lost values, what they had not seen stays and the
     /// lost value becomes a Conflict.
     fn join(&mut self, entity: &EntityType, mut row: Row, lost: WireRow) -> Result<Outcome, Refused> {
-        let same = row.doc == lost.doc && row.deleted == lost.del;
-        if same || entity.writers == Writers::Service {
+        if entity.writers == Writers::Service {
             return Ok(Outcome::Applied);
         }
+        let is_same = row.doc == lost.doc && row.deleted == lost.del;
         if entity.freeze.as_ref().is_some_and(|freeze| (freeze.when)(&row.doc)) {
-            return Err(Refused::of(Refusal::Immutable));
+            return if is_same {
+                Ok(Outcome::Applied)
+            } else {
+                Err(Refused::of(Refusal::Immutable))
+            };
         }
         let before = row.clone();
         let whole = json!({"units": lost.doc.units(), "deleted": lost.del});
-        if row.deleted {
+        if is_same || row.deleted {
+            self.write_above(row, &lost, &unseen_units(&before, &lost, &[]));
+            if is_same {
+                return Ok(Outcome::Applied);
+            }
             self.open_conflict(&before, WHOLE, "edit_after_void", None, whole);
             return Ok(Outcome::Conflict);
         }
-        let seen_rev = self.op.units.get("seen").and_then(Value::as_i64).unwrap_or_default();
+        let seen_rev = match self.op.units.get("seen").and_then(Value::as_i64) {
+            Some(rev) if !self.detached => rev,
+            _ => 0,
+        };
         let seen = |row: &Row, name: &str| row.marks.get(name).is_none_or(|mark| mark.r <= seen_rev);
         let (mut names, mut conflicts) = (Vec::new(), Vec::new());
         for (unit, value) in lost.doc.units() {
@@ -163,26 +178,24 @@ impl OpDecision<'_, '_> {
         } else if lost.del {
             conflicts.push((WHOLE.to_owned(), None, whole.clone()));
         }
-        let unseen = differing(&before, &lost, &names);
+        let unseen = unseen_units(&before, &lost, &names);
         let vouches = entity.vouching.iter().any(|unit| names.iter().any(|name| name == unit));
         if vouches && (!conflicts.is_empty() || signs_other_content(entity, &before, &lost, seen_rev)) {
             let signature = before.doc.unit(SIGNATURE).cloned();
             self.open_conflict(&before, SIGNATURE, "content_changed", signature.as_ref(), whole);
-            self.write_above(before.clone(), &lost, &differing(&before, &lost, &[]));
+            self.write_above(before.clone(), &lost, &unseen_units(&before, &lost, &[]));
             return Ok(Outcome::Conflict);
         }
         let mut outcome = Outcome::Merged;
-        if !names.is_empty() || !unseen.is_empty() {
-            if !names.is_empty() {
-                self.validate(entity, &row.doc)?;
-            }
-            row.schema = row.schema.max(lost.sv);
-            let key = row.key.clone();
-            names.extend(unseen);
-            self.write_above(row, &lost, &names);
-            if bookings::is_booking(&key) {
-                outcome = bookings::reevaluate(self, &key, Some(&before), outcome);
-            }
+        if !names.is_empty() {
+            self.validate(entity, &row.doc)?;
+        }
+        row.schema = row.schema.max(lost.sv);
+        let key = row.key.clone();
+        names.extend(unseen);
+        self.write_above(row, &lost, &names);
+        if !names.is_empty() && bookings::is_booking(&key) {
+            outcome = bookings::reevaluate(self, &key, Some(&before), outcome);
         }
         for (name, current, value) in conflicts {
             self.open_conflict(&before, &name, "same_unit", current.as_ref(), value);
@@ -191,10 +204,11 @@ impl OpDecision<'_, '_> {
         Ok(outcome)
     }
 
-    /// Writes a row above both histories, so that no device takes an older version for a newer one. It is nobody's writing: the reviewer's own file
-    /// may still send what it held back, and that was written without having seen this.
+    /// Writes a row above both histories, so that no device takes an older version for a newer one and no revision that a waiting change names
+    /// is given away again. It is nobody's writing: the reviewer's own file may still send what it held back, and that was written without
+    /// having seen this.
     fn write_above(&mut self, mut row: Row, lost: &WireRow, names: &[String]) {
-        if names.is_empty() {
+        if names.is_empty() && row.rev >= lost.rev {
             return;
         }
         row.rev = row.rev.max(lost.rev);
@@ -204,16 +218,19 @@ impl OpDecision<'_, '_> {
     }
 }
 
-/// Units and elements of the present row that stay and are not those of the lost version. A change that waits on top of the lost version has
-/// seen none of them, although the two histories count the same revisions.
-fn differing(present: &Row, lost: &WireRow, taken: &[String]) -> Vec<String> {
+/// Units and elements of the present row that stay and that a change waiting on top of the lost version may not have seen, although the two
+/// histories count the same revisions: those with another value, and those whose value the lost version had from a later revision.
+fn unseen_units(present: &Row, lost: &WireRow, taken: &[String]) -> Vec<String> {
     let stays = present
         .marks
-        .keys()
-        .filter(|name| *name != WHOLE && !taken.contains(name));
+        .iter()
+        .filter(|(name, _)| *name != WHOLE && !taken.contains(name));
     stays
-        .filter(|name| value_of(&present.doc, name) != value_of(&lost.doc, name))
-        .cloned()
+        .filter(|(name, mark)| {
+            value_of(&present.doc, name) != value_of(&lost.doc, name)
+                || lost.u.get(*name).is_some_and(|revision| *revision > mark.r)
+        })
+        .map(|(name, _)| name.clone())
         .collect()
 }
 

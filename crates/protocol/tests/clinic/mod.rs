@@ -197,6 +197,7 @@ impl Clinic {
                 origin_mut: first_mut,
                 first_mut,
                 sig: String::new(),
+                detached: false,
                 ops,
             },
             actor: Some(Actor { user, role, admin }),

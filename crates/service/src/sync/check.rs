@@ -4,6 +4,7 @@ use caseload_protocol::checksum::{self, Sums, hex};
 use caseload_protocol::messages::{BucketName, CheckRequest, CheckResponse, ManifestEntry};
 
 use super::entitlement::Entitlement;
+use super::pull::require_known;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
@@ -14,6 +15,7 @@ pub(super) async fn check(app: &App, caller: &Caller, request: &CheckRequest) ->
     caller.own(request.practice)?;
     let replica = caller.replica(app, request.replica).await?;
     let scopes = Entitlement::of(app, caller, &replica).await?.require(&request.scopes)?;
+    require_known(app, caller.practice, request.known.as_ref()).await?;
     let leaves = app.storage.leaves(caller.practice, &scopes).await?;
     Ok(match &request.bucket {
         None => CheckResponse {

@@ -168,6 +168,14 @@ pub(super) async fn remembers(app: &App, practice: PracticeId, moment: &Moment) 
     has(app, practice, moment, &head).await
 }
 
+/// Refuses a request of a device that has read what was never in this history.
+pub(super) async fn require_known(app: &App, practice: PracticeId, known: Option<&Moment>) -> Result<(), ApiError> {
+    match known {
+        Some(moment) if !remembers(app, practice, moment).await? => Err(WireErrorCode::HistoryDiverged.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Whether this history was ever in that state.
 async fn has(app: &App, practice: PracticeId, moment: &Moment, head: &PracticeHead) -> Result<bool, ApiError> {
     let chain = match moment.seq.cmp(&head.seq) {

@@ -5,7 +5,7 @@ use caseload_protocol::messages::{FetchRequest, FetchResponse, SnapshotRequest, 
 use caseload_protocol::row::Row;
 
 use super::entitlement::Entitlement;
-use super::pull::{cursor, page_limit, remembers};
+use super::pull::{cursor, page_limit, require_known};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
@@ -32,11 +32,7 @@ pub(super) async fn snapshot(
     if !scopes.is_sorted_by(|one, next| one.to_string() < next.to_string()) {
         return Err(WireErrorCode::Malformed.into());
     }
-    if let Some(moment) = &request.known
-        && !remembers(app, caller.practice, moment).await?
-    {
-        return Err(WireErrorCode::HistoryDiverged.into());
-    }
+    require_known(app, caller.practice, request.known.as_ref()).await?;
     let limit = page_limit(app, request.max_rows);
     let page = app
         .storage
@@ -66,6 +62,7 @@ pub(super) async fn fetch(app: &App, caller: &Caller, request: &FetchRequest) ->
     }
     let replica = caller.replica(app, request.replica).await?;
     let entitlement = Entitlement::of(app, caller, &replica).await?;
+    require_known(app, caller.practice, request.known.as_ref()).await?;
     let rows = app.storage.fetch(caller.practice, &request.keys).await?;
     Ok(FetchResponse {
         rows: rows

@@ -172,6 +172,7 @@ impl Sender {
                 origin_mut: first_mut,
                 first_mut,
                 sig: String::new(),
+                detached: false,
                 ops,
             },
             actor: Some(self.actor),

@@ -205,6 +205,7 @@ impl Member {
             origin_mut: first_mut,
             first_mut,
             sig: String::new(),
+            detached: false,
             ops,
         };
         self.sign(&mut group);

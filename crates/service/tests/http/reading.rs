@@ -252,6 +252,7 @@ async fn the_front_desk_never_gets_a_clinical_row_from_any_endpoint() {
         practice: desk.practice,
         replica: desk.office,
         keys: vec![chart.clone()],
+        known: None,
     };
     let fetched = clinic.http.post_as(&desk, "/v1/sync/fetch", &fetch).await;
     assert_eq!(fetched.json::<FetchResponse>().rows.len(), 0);
@@ -269,6 +270,7 @@ async fn the_front_desk_never_gets_a_clinical_row_from_any_endpoint() {
         replica: desk.office,
         scopes: vec![scope],
         bucket: None,
+        known: None,
     };
     assert_eq!(
         clinic.http.post_as(&desk, CHECK, &check).await.code(),
@@ -321,6 +323,7 @@ async fn care_gives_a_clinician_the_record_and_its_end_takes_it() {
         practice: colleague.practice,
         replica: colleague.clinical,
         keys: vec![chart],
+        known: None,
     };
     let fetched: FetchResponse = clinic.http.post_as(&colleague, "/v1/sync/fetch", &fetch).await.json();
     assert_eq!(fetched.rows.len(), 0);
@@ -373,6 +376,7 @@ async fn sums_and_manifests_are_those_of_the_rows_that_the_reader_holds() {
         replica: me.office,
         scopes: vec![Scope::Office],
         bucket,
+        known: None,
     };
     let answer: CheckResponse = clinic.http.post_as(me, CHECK, &request(None)).await.json();
     assert_eq!(answer.sums, ours.to_wire());
@@ -400,6 +404,7 @@ async fn at_most_two_hundred_rows_are_fetched_and_unknown_ones_are_left_out() {
         practice: me.practice,
         replica: me.office,
         keys,
+        known: None,
     };
     let few = fetch(vec![client.clone(), some_entity("client"), some_entity("unknown")]);
     let answer: FetchResponse = clinic.http.post_as(me, "/v1/sync/fetch", &few).await.json();

@@ -1,6 +1,8 @@
 //! After a comparison: what waits on a row that was kept aside stays in its order, and tombstones go as far as the service's.
 
+use caseload_domain::Document;
 use caseload_protocol::messages::{OpResult, Outcome, Refusal, WireRow};
+use caseload_protocol::reoffer;
 use caseload_store::Store;
 use serde_json::json;
 
@@ -82,6 +84,153 @@ fn what_waits_for_the_review_of_a_row_whose_refused_offer_is_thrown_away_is_kept
     assert_eq!(get(&store, &key).unwrap().doc.text("phone", "raw"), None);
     clinic.write(&store, |tx| tx.retry(refused[0].grp)).unwrap();
     assert_eq!(kinds(&store), ["client"], "and can be made again");
+}
+
+/// What the service has instead of `held` after it was put back.
+fn put_back(store: &Store, instead: WireRow) {
+    let at = cursor(instead.seq);
+    store.begin_comparison().unwrap();
+    snapshot(store, &[instead], &at, true).unwrap();
+    store.set_cursor(&at).unwrap();
+}
+
+/// The choice of whoever reviews the offer of `lost`, as it comes with a pull.
+fn reviewed(store: &Store, lost: &WireRow, choice: &str, seq: i64) {
+    let mut units = reoffer::units(lost);
+    units.insert("salt".to_owned(), json!("0".repeat(32)));
+    units.insert(
+        "state".to_owned(),
+        json!({"state": "settled", "choice": choice, "at": 5}),
+    );
+    let record = wire(&reoffer::record_key(lost).unwrap(), 2, seq, Document::new(units));
+    store.apply_page(&[record], &cursor(seq)).unwrap();
+}
+
+#[test]
+fn a_change_that_waits_while_the_service_is_put_back_again_waits_for_both_versions_and_goes_as_one_that_has_seen_neither()
+ {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let (first, second) = (named(1, 5, 5, "Archer"), named(1, 4, 4, "Archer of the copy"));
+    let key = first.key.clone();
+    store.apply_page(std::slice::from_ref(&first), &cursor(5)).unwrap();
+    clinic.patch(&store, &key, json!({"phone": {"raw": "first"}})).unwrap();
+    put_back(&store, second.clone());
+    put_back(&store, named(1, 3, 3, "Archer of another copy"));
+    let lost = store.read(|reads| reads.lost()).unwrap();
+    assert_eq!(lost.len(), 2, "neither version is given up");
+    for row in [&first, &second] {
+        assert!(lost.contains(row));
+    }
+    reviewed(&store, &second, reoffer::ACCEPT, 6);
+    assert_eq!(kinds(&store), [""; 0], "the other version is not reviewed yet");
+    reviewed(&store, &first, reoffer::ACCEPT, 7);
+    let groups = store.next_groups(1_000, 1 << 24).unwrap();
+    assert_eq!((groups.len(), groups[0].detached), (1, true));
+
+    clinic.patch(&store, &key, json!({"phone": {"raw": "second"}})).unwrap();
+    let groups = store.next_groups(1_000, 1 << 24).unwrap();
+    assert_eq!(
+        groups[1].ops[0].base_rev, 0,
+        "what lies below the first was never shown to anybody"
+    );
+}
+
+#[test]
+fn one_version_that_stays_lost_is_enough_for_what_waits_to_be_kept_as_refused() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let (first, second) = (named(1, 5, 5, "Archer"), named(1, 4, 4, "Archer of the copy"));
+    store.apply_page(std::slice::from_ref(&first), &cursor(5)).unwrap();
+    clinic
+        .patch(&store, &first.key, json!({"phone": {"raw": "first"}}))
+        .unwrap();
+    put_back(&store, second.clone());
+    put_back(&store, named(1, 3, 3, "Archer of another copy"));
+    reviewed(&store, &second, reoffer::REFUSE, 6);
+    assert_eq!(waiting(&store), 0);
+    assert_eq!(store.read(|reads| reads.refused()).unwrap().len(), 1);
+    reviewed(&store, &first, reoffer::ACCEPT, 7);
+    assert_eq!(kinds(&store), [""; 0]);
+}
+
+#[test]
+fn what_is_tried_again_after_the_service_was_put_back_has_seen_nothing_that_is_there_now() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let (held, copy) = (named(1, 5, 5, "Archer"), named(1, 4, 4, "Archer of the copy"));
+    store.apply_page(std::slice::from_ref(&held), &cursor(5)).unwrap();
+    clinic
+        .patch(&store, &held.key, json!({"phone": {"raw": "refused by a review"}}))
+        .unwrap();
+    put_back(&store, copy.clone());
+    reviewed(&store, &held, reoffer::REFUSE, 6);
+    let again = || {
+        let refused = store.read(|reads| reads.refused()).unwrap();
+        clinic.write(&store, |tx| tx.retry(refused[0].grp)).unwrap();
+        let groups = store.next_groups(1_000, 1 << 24).unwrap();
+        let last = groups.last().unwrap().clone();
+        assert_eq!((last.detached, last.ops[0].base_rev), (false, 0));
+        last
+    };
+    let group = again();
+    let mut answer = results(&[group], 6);
+    (answer[0].st, answer[0].why) = (Outcome::Rejected, Some(Refusal::Invalid));
+    store.acknowledge(&answer, "e1", clinic.at()).unwrap();
+
+    let email = json!({"email": {"value": "a@b.example"}});
+    clinic.patch(&store, &held.key, email).unwrap();
+    let group = store.next_groups(1_000, 1 << 24).unwrap();
+    assert_eq!(group[0].ops[0].base_rev, 4);
+    let mut answer = results(&group, 6);
+    (answer[0].st, answer[0].why) = (Outcome::Rejected, Some(Refusal::Invalid));
+    store.acknowledge(&answer, "e1", clinic.at()).unwrap();
+    put_back(&store, copy);
+    again();
+}
+
+#[test]
+fn a_change_whose_base_never_arrived_here_goes_as_one_that_has_seen_nothing() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let (held, copy) = (named(1, 5, 5, "Archer"), named(1, 4, 4, "Archer of the copy"));
+    store.apply_page(std::slice::from_ref(&held), &cursor(5)).unwrap();
+    clinic
+        .patch(&store, &held.key, json!({"phone": {"raw": "first"}}))
+        .unwrap();
+    put_back(&store, copy.clone());
+    // The row that the acceptance wrote comes with a later page, and the service is put back before it comes.
+    reviewed(&store, &held, reoffer::ACCEPT, 6);
+    assert!(!store.next_groups(1_000, 1 << 24).unwrap()[0].detached);
+    put_back(&store, copy);
+    let groups = store.next_groups(1_000, 1 << 24).unwrap();
+    assert_eq!((groups.len(), groups[0].detached), (1, true));
+}
+
+#[test]
+fn a_review_made_before_or_while_everything_is_compared_counts_as_made_in_sight_of_nothing() {
+    let clinic = Clinic::new();
+    let store = clinic.office();
+    let (lost, held) = (named(1, 5, 5, "Archer"), named(1, 4, 4, "Archer of the copy"));
+    let mut units = reoffer::units(&lost);
+    units.insert("salt".to_owned(), json!("0".repeat(32)));
+    units.insert("state".to_owned(), json!({"state": "open"}));
+    let record = wire(&reoffer::record_key(&lost).unwrap(), 1, 1, Document::new(units.clone()));
+    let of_another = named(2, 5, 5, "Baker");
+    units.extend(reoffer::units(&of_another));
+    let other = wire(&reoffer::record_key(&of_another).unwrap(), 1, 2, Document::new(units));
+    store
+        .apply_page(&[record.clone(), other.clone(), held], &cursor(4))
+        .unwrap();
+    clinic.write(&store, |tx| tx.settle_reoffer(&record.key, true)).unwrap();
+    store.begin_comparison().unwrap();
+    clinic.write(&store, |tx| tx.settle_reoffer(&other.key, true)).unwrap();
+    let instead = named(1, 3, 3, "Archer of another copy");
+    snapshot(&store, &[instead, record, other], &cursor(3), true).unwrap();
+    store.set_cursor(&cursor(3)).unwrap();
+    let groups = store.next_groups(1_000, 1 << 24).unwrap();
+    let detached: Vec<bool> = groups.iter().map(|group| group.detached).collect();
+    assert_eq!(detached, [true, true]);
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn change(number: u16) -> PushBatch {
         origin_mut: i64::from(number),
         first_mut: i64::from(number),
         sig: String::new(),
+        detached: false,
         ops: vec![op],
     };
     let actor = Actor {
