@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use caseload_domain::appointments::{self, Placement};
-use caseload_domain::{EntityKey, EntityKind, Scope, registry};
+use caseload_domain::{Document, EntityKey, EntityKind, Scope, registry};
 use caseload_protocol::checksum::{self, Leaf};
 use caseload_protocol::facts::PracticeHead;
 use caseload_protocol::messages::{Op, WireRow};
@@ -53,6 +53,8 @@ pub(crate) struct FileAtRest<'a> {
     pub(crate) store: &'a Store,
     /// The scopes that the service would give to its reader now.
     pub(crate) entitled: BTreeSet<Scope>,
+    /// Whether its computer was revoked: it shares nothing any more, and what it has not shared is nowhere else.
+    pub(crate) is_revoked: bool,
 }
 
 /// A reader that saw a number has every lower one.
@@ -157,7 +159,7 @@ pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[Fi
             add(key, name.clone(), present.get(name).cloned());
         }
         if matches!(row.key.kind.as_str(), "conflict" | "clinical_conflict") {
-            conflict_values(row, &mut add);
+            conflict_values(&row.doc, &mut add);
         }
         if let Some(lost) = reoffer::row_of(row.doc.units()).filter(|_| reoffer::is_record(&row.key)) {
             lost_values(&lost, &mut add);
@@ -183,6 +185,9 @@ pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[Fi
         for op in for_reviews(file)? {
             op_values(&op, &mut add);
         }
+        if file.is_revoked {
+            held_values(model, file, &mut add)?;
+        }
     }
     match model.lost(&found).first() {
         None => Ok(()),
@@ -191,6 +196,36 @@ pub(crate) fn i5_no_unseen_value_is_lost(model: &Model, rest: &Rest, files: &[Fi
             format!("{name:?}: {:?} of file {} is found nowhere", write.value, write.file),
         )),
     }
+}
+
+/// What a file that shares nothing any more holds: as its reader sees it, as the service had it, offered back, and in conflicts.
+fn held_values(
+    model: &Model,
+    file: &FileAtRest<'_>,
+    add: &mut impl FnMut(&EntityKey, String, Option<String>),
+) -> Checked {
+    let keys: BTreeSet<&EntityKey> = model.writes.keys().map(|(key, _)| key).collect();
+    file.store
+        .read(|read| {
+            for key in keys {
+                let versions = [read.get(key)?.map(|row| row.doc), read.base(key)?.map(|row| row.doc)];
+                for (name, value) in versions.iter().flatten().flat_map(|doc| values(key, doc)) {
+                    add(key, name, Some(value));
+                }
+            }
+            for kind in ["conflict", "clinical_conflict"] {
+                for record in read.list(kind)? {
+                    conflict_values(&record.doc, add);
+                }
+            }
+            let records = read.open_reoffers()?;
+            let offered = records.iter().filter_map(|record| reoffer::row_of(record.doc.units()));
+            for lost in read.lost()?.into_iter().chain(offered) {
+                lost_values(&lost, add);
+            }
+            Ok::<_, caseload_store::StorageError>(())
+        })
+        .map_err(failed)
 }
 
 /// The row that an operation offers back.
@@ -204,8 +239,8 @@ fn lost_values(lost: &WireRow, add: &mut impl FnMut(&EntityKey, String, Option<S
     }
 }
 
-fn conflict_values(row: &Row, add: &mut impl FnMut(&EntityKey, String, Option<String>)) {
-    let about = |member: &str| row.doc.text("about", member).unwrap_or_default().to_owned();
+fn conflict_values(doc: &Document, add: &mut impl FnMut(&EntityKey, String, Option<String>)) {
+    let about = |member: &str| doc.text("about", member).unwrap_or_default().to_owned();
     let Ok(id) = about("id").parse() else { return };
     let key = EntityKey {
         kind: EntityKind::new(about("type")),
@@ -213,7 +248,7 @@ fn conflict_values(row: &Row, add: &mut impl FnMut(&EntityKey, String, Option<St
     };
     let unit = about("unit");
     for side in ["current", "other"] {
-        let Some(value) = row.doc.unit(side).and_then(|side| side.get("value")) else {
+        let Some(value) = doc.unit(side).and_then(|side| side.get("value")) else {
             continue;
         };
         if matches!(unit.as_str(), "*" | "signature") {
@@ -226,7 +261,7 @@ fn conflict_values(row: &Row, add: &mut impl FnMut(&EntityKey, String, Option<St
 /// The values of a whole operation that a conflict keeps.
 fn whole_values(key: &EntityKey, whole: &Value, add: &mut impl FnMut(&EntityKey, String, Option<String>)) {
     if let Some(units) = whole.get("units").and_then(Value::as_object) {
-        let doc = caseload_domain::Document::new(units.clone());
+        let doc = Document::new(units.clone());
         for (name, value) in values(key, &doc) {
             add(key, name, Some(value));
         }
@@ -300,6 +335,13 @@ pub(crate) fn i8_whatever_was_created_exists(model: &Model, rest: &Rest, files: 
             kept.extend(group.ops.into_iter().map(|op| op.key));
         }
         kept.extend(for_reviews(file)?.into_iter().map(|op| op.key));
+        if file.is_revoked {
+            for key in model.created.keys() {
+                if file.store.read(|read| read.get(key)).map_err(failed)?.is_some() {
+                    kept.insert(key.clone());
+                }
+            }
+        }
     }
     for row in rest.rows.values().filter(|row| reoffer::is_record(&row.key)) {
         kept.extend(reoffer::row_of(row.doc.units()).map(|lost| lost.key));

@@ -60,6 +60,8 @@ pub(crate) struct Machine {
     pub(crate) clinical: Option<LocalFile>,
     /// How far its clock is off, in milliseconds.
     pub(crate) skew: i64,
+    /// Whether its program is of the next version.
+    pub(crate) is_newer: bool,
     folder: PathBuf,
     root: PathBuf,
     lives: u32,
@@ -87,6 +89,7 @@ impl Machine {
             office: None,
             clinical: None,
             skew: 0,
+            is_newer: false,
             root: root.to_owned(),
             lives: 0,
             seed,
@@ -118,6 +121,17 @@ impl Machine {
         false
     }
 
+    /// Leaves its files this many pages of room, or all that there is again.
+    #[cfg(feature = "test-faults")]
+    pub(crate) fn leave_room(&self, pages: Option<i64>) -> Result<()> {
+        if !self.is_dead() {
+            for file in [&self.office, &self.clinical].into_iter().flatten() {
+                file.store.let_grow_by(pages)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens the files and makes new engines, as a program does when it starts.
     pub(crate) fn open(&mut self, cast: &Cast, network: &Arc<Network>) -> Result<()> {
         let person = cast.person_of(self.computer);
@@ -138,7 +152,13 @@ impl Machine {
         let entropy = Entropy::seeded(self.seed ^ (self.place as u64 * 2 + number) << 40 ^ u64::from(self.lives) << 48);
         let computer = &cast.computers[self.computer];
         let path = self.folder.join(file_name(kind));
-        let store = Store::open(&path, &computer.key, &opening, entropy).context("a file opens")?;
+        #[cfg_attr(
+            not(feature = "test-faults"),
+            expect(unused_mut, reason = "every program is of this version")
+        )]
+        let mut store = Store::open(&path, &computer.key, &opening, entropy).context("a file opens")?;
+        #[cfg(feature = "test-faults")]
+        store.write_as_newer(self.is_newer);
         let store = Arc::new(store);
         let [office, clinical] = self.files();
         let file = if kind == FileKind::Office { office } else { clinical };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use caseload_protocol::messages::{HelloResponse, PullResponse, WireErrorCode};
 use caseload_sync::TransportError;
-use caseload_sync::engine::{Round, SyncError};
+use caseload_sync::engine::{CheckReport, Round, SyncError};
 use caseload_sync::transport::{BoxFuture, Exchange, Transport};
 use tokio::sync::{mpsc, oneshot};
 
@@ -53,8 +53,14 @@ pub(crate) enum Event {
     /// The round is over.
     Ends {
         file: usize,
-        result: Result<Round, SyncError>,
+        result: Result<Finished, SyncError>,
     },
+}
+
+/// What was done when it is over.
+pub(crate) enum Finished {
+    Round(Round),
+    Check(CheckReport),
 }
 
 /// What all transports share.

@@ -35,6 +35,7 @@ pub const REQUIRED: &[&str] = &[
     "fault: scope lost",
     "fault: void rows forgotten",
     "fault: row kept for newer programs",
+    "fault: computer revoked",
     "outcome: applied",
     "outcome: merged",
     "outcome: duplicate",
@@ -46,8 +47,10 @@ pub const REQUIRED: &[&str] = &[
     "outcome: registered anew",
     "outcome: resynced",
     "outcome: compared because void rows were forgotten",
+    "outcome: both ends compared",
     "outcome: kept as refused",
     "outcome: refused change tried again",
+    "outcome: refused because revoked",
     "outcome: conflict settled",
     "outcome: clash settled",
     "outcome: offered back",
@@ -55,10 +58,14 @@ pub const REQUIRED: &[&str] = &[
     "outcome: lost row refused",
 ];
 
-/// As [`REQUIRED`], where the files have crash points.
-pub const REQUIRED_WITH_CRASH_POINTS: &[&str] = &[
+/// As [`REQUIRED`], where files have crash points and can be full and programs can be of another version.
+pub const REQUIRED_WITH_FAULTS: &[&str] = &[
     "fault: service killed between statements",
     "fault: device killed between statements",
+    "fault: disk full",
+    "fault: program updated",
+    "fault: earlier program put back",
+    "outcome: held change made by an updated program",
 ];
 
 impl Tally {
@@ -95,12 +102,12 @@ impl Tally {
     /// What has to occur and did not, actions that were never done included.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        let crash_points: &[&str] = if cfg!(feature = "test-faults") {
-            REQUIRED_WITH_CRASH_POINTS
+        let with_faults: &[&str] = if cfg!(feature = "test-faults") {
+            REQUIRED_WITH_FAULTS
         } else {
             &[]
         };
-        let never = REQUIRED.iter().chain(crash_points).filter(|name| self.of(name) == 0);
+        let never = REQUIRED.iter().chain(with_faults).filter(|name| self.of(name) == 0);
         let undone = actions::all().filter(|action| !self.done.contains_key(action.name));
         never
             .map(|name| (*name).to_owned())

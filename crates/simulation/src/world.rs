@@ -7,7 +7,7 @@ mod mishaps;
 mod rest;
 mod rounds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,6 +17,7 @@ use caseload_domain::time::Millis;
 use caseload_domain::{ClientId, Scope};
 use caseload_protocol::checksum::{hex, sha256};
 use caseload_service::storage::PageLimit;
+use caseload_store::StorageError;
 use caseload_testkit::chance::Chance;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -36,6 +37,9 @@ const EVERYTHING: PageLimit = PageLimit {
     rows: 1_000_000,
     bytes: u64::MAX,
 };
+
+/// How many things a person looks for that wait for her before she does nothing.
+const MOST_LOOKS: usize = 5;
 
 /// Where a round is stopped.
 enum Stopped {
@@ -99,6 +103,10 @@ pub(crate) struct World<'t> {
     backups: Vec<Backup>,
     service_copy: Option<PathBuf>,
     put_back: bool,
+    /// Places of computers that the service takes for revoked, as the last rounds of the calm say.
+    revoked: BTreeSet<usize>,
+    /// Whether the network is a good one, so that most rounds come to their end.
+    good_network: bool,
     /// What happened, for the digest and for reading.
     pub(crate) lines: Vec<String>,
 }
@@ -110,7 +118,13 @@ impl<'t> World<'t> {
         let clock = Arc::new(AtomicI64::new(BEGINNING));
         let host = Host::start(root, Some(&template.service()), Arc::clone(&clock)).await?;
         let (sender, events) = mpsc::unbounded_channel();
-        let (pull_rows, push_ops) = (2 + chance.below(8), 1 + chance.below(8));
+        // Pages so small that most answers are cut into several, or so large that a file that compares everything comes to its end.
+        let pull_rows = if chance.percent(50) {
+            2 + chance.below(8)
+        } else {
+            10 + chance.below(40)
+        };
+        let push_ops = 1 + chance.below(8);
         let network = Network::new(sender, u32::try_from(pull_rows)?, u32::try_from(push_ops)?);
         network.lead_to(host.router());
         let mut computers: Vec<usize> = (1..template.cast.computers.len()).collect();
@@ -118,6 +132,7 @@ impl<'t> World<'t> {
             computers.remove(chance.below(computers.len()));
         }
         computers.insert(0, 0);
+        let good_network = chance.percent(40);
         let mut machines = Vec::new();
         for (place, computer) in computers.into_iter().enumerate() {
             let files = template.computer(computer);
@@ -149,6 +164,8 @@ impl<'t> World<'t> {
             backups: Vec::new(),
             service_copy: None,
             put_back: false,
+            revoked: BTreeSet::new(),
+            good_network,
             lines: Vec::new(),
         };
         world.observe().await.map_err(|ended| match ended {
@@ -201,17 +218,31 @@ impl<'t> World<'t> {
             Some(place) if self.chance.percent(40) => (*place, actions::can_go_on(&self.model, 2 * place)),
             _ => (self.chance.below(self.machines.len()), false),
         };
-        let action = if types_on {
-            &actions::GO_ON
+        if types_on {
+            self.perform(place, &actions::GO_ON)?;
+        } else if self.chance.percent(30) {
+            for _ in 0..MOST_LOOKS {
+                let action = actions::choose(&mut self.chance, actions::FOLLOW_UPS);
+                if self.perform(place, action)? {
+                    break;
+                }
+            }
         } else {
-            let weights: Vec<usize> = actions::all().map(|action| action.weight).collect();
-            let chosen = actions::all().nth(self.chance.weighted(&weights));
-            chosen.unwrap_or(&actions::GO_ON)
-        };
+            let action = actions::choose(&mut self.chance, actions::BEGINNINGS);
+            self.perform(place, action)?;
+        }
+        Ok(())
+    }
+
+    /// Says whether the action changed anything or was the last of this program's life.
+    fn perform(&mut self, place: usize, action: &actions::Action) -> Result<bool, Ended> {
         #[cfg(feature = "test-faults")]
         if self.chance.percent(3) {
             let points = 1 + self.chance.below(400) as u32;
             self.machines[place].fuse.arm(points);
+        } else if self.chance.percent(3) {
+            let room = self.chance.below(4) as i64;
+            self.machines[place].leave_room(Some(room))?;
         }
         let at = self.instant(place);
         let mut desk = Desk {
@@ -225,7 +256,10 @@ impl<'t> World<'t> {
         };
         let done = (action.run)(&mut desk);
         #[cfg(feature = "test-faults")]
-        self.machines[place].fuse.disarm();
+        {
+            self.machines[place].fuse.disarm();
+            self.machines[place].leave_room(None)?;
+        }
         if let Some(broken) = self.model.later.take() {
             return Err(broken.into());
         }
@@ -234,10 +268,13 @@ impl<'t> World<'t> {
             self.tally.did(action.name);
         }
         match done {
-            Err(error) if !self.machines[place].is_dead() => {
-                Err(Broken::of("a file", format!("{}: {error}", action.name)).into())
+            Ok(done) => Ok(done || self.machines[place].is_dead()),
+            Err(_) if self.machines[place].is_dead() => Ok(true),
+            Err(StorageError::Full(_)) => {
+                self.tally.count("fault: disk full");
+                Ok(false)
             }
-            _ => Ok(()),
+            Err(error) => Err(Broken::of("a file", format!("{}: {error}", action.name)).into()),
         }
     }
 

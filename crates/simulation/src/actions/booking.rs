@@ -46,6 +46,9 @@ pub(super) const ACTIONS: &[Action] = &[
         weight: 2,
         run: void,
     },
+];
+
+pub(super) const FOLLOW_UPS: &[Action] = &[
     Action {
         name: "appointment.override",
         kinds: &["appointment", "clash"],

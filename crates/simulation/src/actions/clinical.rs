@@ -6,7 +6,7 @@ use caseload_store::{Entity, Intent, Step};
 use serde_json::{Map, Value, json};
 
 use super::Action;
-use super::office::in_care;
+use super::office::one_in_care;
 use crate::desk::{Desk, Done, Which::Clinical, Which::Office};
 use crate::template::document;
 
@@ -36,12 +36,6 @@ pub(super) const ACTIONS: &[Action] = &[
         run: session,
     },
     Action {
-        name: "session.state",
-        kinds: &["session"],
-        weight: 1,
-        run: session_state,
-    },
-    Action {
         name: "note.draft",
         kinds: &["session_note"],
         weight: 5,
@@ -52,36 +46,6 @@ pub(super) const ACTIONS: &[Action] = &[
         kinds: &["session_note"],
         weight: 8,
         run: note_edit,
-    },
-    Action {
-        name: "note.sign",
-        kinds: &["session_note", "appointment"],
-        weight: 6,
-        run: note_sign,
-    },
-    Action {
-        name: "note.cosign",
-        kinds: &["session_note"],
-        weight: 5,
-        run: note_cosign,
-    },
-    Action {
-        name: "note.error",
-        kinds: &["session_note"],
-        weight: 4,
-        run: note_error,
-    },
-    Action {
-        name: "note.void",
-        kinds: &["session_note"],
-        weight: 1,
-        run: note_void,
-    },
-    Action {
-        name: "note.addendum",
-        kinds: &["addendum"],
-        weight: 4,
-        run: addendum,
     },
     Action {
         name: "prescription.draft",
@@ -101,10 +65,49 @@ pub(super) const ACTIONS: &[Action] = &[
         weight: 8,
         run: prescription_issue,
     },
+];
+
+pub(super) const FOLLOW_UPS: &[Action] = &[
+    Action {
+        name: "session.state",
+        kinds: &["session"],
+        weight: 3,
+        run: session_state,
+    },
+    Action {
+        name: "note.sign",
+        kinds: &["session_note", "appointment"],
+        weight: 6,
+        run: note_sign,
+    },
+    Action {
+        name: "note.cosign",
+        kinds: &["session_note"],
+        weight: 6,
+        run: note_cosign,
+    },
+    Action {
+        name: "note.error",
+        kinds: &["session_note"],
+        weight: 5,
+        run: note_error,
+    },
+    Action {
+        name: "note.void",
+        kinds: &["session_note"],
+        weight: 3,
+        run: note_void,
+    },
+    Action {
+        name: "note.addendum",
+        kinds: &["addendum"],
+        weight: 6,
+        run: addendum,
+    },
     Action {
         name: "prescription.state",
         kinds: &["prescription"],
-        weight: 10,
+        weight: 9,
         run: prescription_state,
     },
     Action {
@@ -116,8 +119,7 @@ pub(super) const ACTIONS: &[Action] = &[
 ];
 
 fn chart(desk: &mut Desk<'_>) -> Done {
-    let clients = in_care(desk)?;
-    let Some(client) = desk.chance.pick(&clients).copied() else {
+    let Some(client) = one_in_care(desk)? else {
         return Ok(false);
     };
     let key = EntityKey::new("client_chart", client.entity());
@@ -172,8 +174,7 @@ fn session(desk: &mut Desk<'_>) -> Done {
         let value = desk.marked();
         return desk.set(Clinical, "session.write", &session.key, unit, value);
     }
-    let clients = in_care(desk)?;
-    let Some(client) = desk.chance.pick(&clients).copied() else {
+    let Some(client) = one_in_care(desk)? else {
         return Ok(false);
     };
     let session = json!({"subject": {"client": client}, "presenting": desk.marked(), "state": {"state": "open"}});
@@ -195,8 +196,7 @@ fn session_state(desk: &mut Desk<'_>) -> Done {
 }
 
 fn note_draft(desk: &mut Desk<'_>) -> Done {
-    let clients = in_care(desk)?;
-    let Some(client) = desk.chance.pick(&clients).copied() else {
+    let Some(client) = one_in_care(desk)? else {
         return Ok(false);
     };
     let note = json!({"subject": {"client": client, "author": desk.user()}, "template": {"kind": "soap"},
@@ -321,8 +321,7 @@ fn order(desk: &mut Desk<'_>) -> Value {
 }
 
 fn prescription_draft(desk: &mut Desk<'_>) -> Done {
-    let clients = in_care(desk)?;
-    let Some(client) = desk.chance.pick(&clients).copied() else {
+    let Some(client) = one_in_care(desk)? else {
         return Ok(false);
     };
     let prescription = json!({"subject": {"client": client, "author": desk.user()}, "order": order(desk), "state": {"state": "draft"}});

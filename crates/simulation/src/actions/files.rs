@@ -1,11 +1,11 @@
 //! Documents of a client, in both scopes. Only their rows: the files behind them move beside the rounds and are tried on real processes.
 
-use caseload_domain::{ClientId, EntityId, EntityKey};
+use caseload_domain::{EntityId, EntityKey};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Action;
-use super::office::in_care;
+use super::office::one_in_care;
 use crate::desk::{Desk, Done, Which, Which::Clinical, Which::Office};
 
 pub(super) const ACTIONS: &[Action] = &[
@@ -16,33 +16,36 @@ pub(super) const ACTIONS: &[Action] = &[
         run: add_to_office,
     },
     Action {
-        name: "document.edit",
-        kinds: &["document"],
-        weight: 2,
-        run: |desk| edit(desk, Office, "document"),
-    },
-    Action {
-        name: "document.void",
-        kinds: &["document"],
-        weight: 1,
-        run: |desk| void(desk, Office, "document"),
-    },
-    Action {
         name: "clinical_document.add",
         kinds: &["clinical_document"],
         weight: 2,
         run: add_to_record,
     },
+];
+
+pub(super) const FOLLOW_UPS: &[Action] = &[
+    Action {
+        name: "document.edit",
+        kinds: &["document"],
+        weight: 3,
+        run: |desk| edit(desk, Office, "document"),
+    },
+    Action {
+        name: "document.void",
+        kinds: &["document"],
+        weight: 3,
+        run: |desk| void(desk, Office, "document"),
+    },
     Action {
         name: "clinical_document.edit",
         kinds: &["clinical_document"],
-        weight: 2,
+        weight: 4,
         run: |desk| edit(desk, Clinical, "clinical_document"),
     },
     Action {
         name: "clinical_document.void",
         kinds: &["clinical_document"],
-        weight: 1,
+        weight: 4,
         run: |desk| void(desk, Clinical, "clinical_document"),
     },
 ];
@@ -56,8 +59,7 @@ fn add_to_office(desk: &mut Desk<'_>) -> Done {
 }
 
 fn add_to_record(desk: &mut Desk<'_>) -> Done {
-    let clients: Vec<ClientId> = in_care(desk)?;
-    let Some(client) = desk.chance.pick(&clients).copied() else {
+    let Some(client) = one_in_care(desk)? else {
         return Ok(false);
     };
     let document = document(desk, client.entity());

@@ -115,28 +115,10 @@ pub(super) const ACTIONS: &[Action] = &[
         run: client_void,
     },
     Action {
-        name: "client.restore",
-        kinds: &["client"],
-        weight: 2,
-        run: client_restore,
-    },
-    Action {
         name: "person.create",
         kinds: &["related_person"],
         weight: 2,
         run: person_create,
-    },
-    Action {
-        name: "person.edit",
-        kinds: &["related_person"],
-        weight: 3,
-        run: person_edit,
-    },
-    Action {
-        name: "person.void",
-        kinds: &["related_person"],
-        weight: 2,
-        run: person_void,
     },
     Action {
         name: "care.grant",
@@ -149,6 +131,27 @@ pub(super) const ACTIONS: &[Action] = &[
         kinds: &["care_relationship"],
         weight: 4,
         run: care_status,
+    },
+];
+
+pub(super) const FOLLOW_UPS: &[Action] = &[
+    Action {
+        name: "client.restore",
+        kinds: &["client"],
+        weight: 3,
+        run: client_restore,
+    },
+    Action {
+        name: "person.edit",
+        kinds: &["related_person"],
+        weight: 2,
+        run: person_edit,
+    },
+    Action {
+        name: "person.void",
+        kinds: &["related_person"],
+        weight: 2,
+        run: person_void,
     },
 ];
 
@@ -539,7 +542,7 @@ fn care_status(desk: &mut Desk<'_>) -> Done {
 }
 
 /// The clients whom this person treats, as far as this computer knows.
-pub(super) fn in_care(desk: &Desk<'_>) -> Result<Vec<ClientId>, caseload_store::StorageError> {
+fn in_care(desk: &Desk<'_>) -> Result<Vec<ClientId>, caseload_store::StorageError> {
     let me = desk.user().to_string();
     let mut clients = Vec::new();
     for relationship in desk.all(Office, "care_relationship")? {
@@ -551,5 +554,18 @@ pub(super) fn in_care(desk: &Desk<'_>) -> Result<Vec<ClientId>, caseload_store::
             );
         }
     }
+    clients.sort_unstable();
     Ok(clients)
+}
+
+/// One of them; most work is about the first, so that colleagues meet in one record.
+pub(super) fn one_in_care(desk: &mut Desk<'_>) -> Result<Option<ClientId>, caseload_store::StorageError> {
+    let clients = in_care(desk)?;
+    let first = desk.chance.percent(50);
+    let client = if first {
+        clients.first()
+    } else {
+        desk.chance.pick(&clients)
+    };
+    Ok(client.copied())
 }

@@ -8,13 +8,15 @@ use super::Action;
 use crate::desk::{Desk, Done, Which, Which::Clinical, Which::Office};
 use crate::model::values;
 
-pub(super) const ACTIONS: &[Action] = &[
-    Action {
-        name: "reoffer.offer",
-        kinds: &["reoffer", "clinical_reoffer"],
-        weight: 5,
-        run: |desk| Ok(offer(desk, Office)? | offer(desk, Clinical)?),
-    },
+pub(crate) const OFFER: Action = Action {
+    name: "reoffer.offer",
+    kinds: &["reoffer", "clinical_reoffer"],
+    weight: 5,
+    run: |desk| Ok(offer(desk, Office)? | offer(desk, Clinical)?),
+};
+
+pub(super) const FOLLOW_UPS: &[Action] = &[
+    OFFER,
     Action {
         name: "reoffer.settle",
         kinds: &["reoffer"],

@@ -3,14 +3,22 @@
 
 use caseload_domain::appointments::{self, AppointmentStatus};
 use caseload_domain::{EntityKey, EntityKind};
-use caseload_store::{Entity, WriteError, WriteTx};
+use caseload_store::{Entity, RefusedGroup, RefusedWhy, WriteError, WriteTx};
 use serde_json::{Value, json};
 
 use super::Action;
 use crate::desk::{Desk, Done, Which, Which::Clinical, Which::Office};
 use crate::model::written_by;
 
-pub(super) const ACTIONS: &[Action] = &[
+/// Making a change again that waited for an updated program.
+pub(super) const GO_OUT: Action = Action {
+    name: "refused.retry",
+    kinds: &[],
+    weight: 0,
+    run: |desk| retry(desk, Office, |group| group.why == RefusedWhy::Held),
+};
+
+pub(super) const FOLLOW_UPS: &[Action] = &[
     Action {
         name: "conflict.settle",
         kinds: &["conflict"],
@@ -35,7 +43,7 @@ pub(super) const ACTIONS: &[Action] = &[
         weight: 5,
         run: |desk| {
             let which = if desk.chance.percent(65) { Office } else { Clinical };
-            retry(desk, which)
+            retry(desk, which, |_| true)
         },
     },
 ];
@@ -127,11 +135,12 @@ fn clash(desk: &mut Desk<'_>) -> Done {
 
 /// Makes a refused change again. Nobody sees for that what others wrote in its place meanwhile: to the model it is the same writing as before,
 /// except where this file itself wrote what is there now.
-fn retry(desk: &mut Desk<'_>, which: Which) -> Done {
+fn retry(desk: &mut Desk<'_>, which: Which, fits: impl Fn(&RefusedGroup) -> bool) -> Done {
     let Some(store) = desk.store(which) else {
         return Ok(false);
     };
-    let refused = store.read(|read| read.refused())?;
+    let mut refused = store.read(|read| read.refused())?;
+    refused.retain(fits);
     let Some(group) = desk.chance.pick(&refused).cloned() else {
         return Ok(false);
     };
@@ -162,6 +171,9 @@ fn retry(desk: &mut Desk<'_>, which: Which) -> Done {
     match store.write(&desk.machine.author(desk.cast), action, |tx| tx.retry(group.grp)) {
         Ok(_) => {
             desk.tally.count("outcome: refused change tried again");
+            if group.why == RefusedWhy::Held && desk.machine.is_newer {
+                desk.tally.count("outcome: held change made by an updated program");
+            }
             Ok(true)
         }
         Err(WriteError::Storage(error)) => Err(error),

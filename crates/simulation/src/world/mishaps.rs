@@ -8,10 +8,14 @@ use caseload_protocol::messages::WireErrorCode;
 use caseload_service::storage::Keeping;
 
 use super::{Backup, Ended, World};
+use crate::actions;
 use crate::desk::Desk;
 use crate::host::call;
 use crate::machine::Machine;
 use crate::template::BEGINNING;
+
+/// How many of the changes that waited for an updated program are made again as soon as it is there.
+const MOST_HELD: usize = 3;
 
 impl World<'_> {
     /// A service that died starts again with what its files hold.
@@ -66,6 +70,12 @@ impl World<'_> {
         Ok(())
     }
 
+    /// What a program does when a round has come to its end: what the service lost is offered back.
+    pub(super) fn after_round(&mut self, place: usize) -> Result<(), Ended> {
+        self.perform(place, &actions::reoffers::OFFER)?;
+        Ok(())
+    }
+
     pub(super) async fn end_rounds_of(&mut self, place: usize) {
         for file in self.machines[place].files() {
             if let Some(running) = self.running.remove(&file) {
@@ -78,7 +88,7 @@ impl World<'_> {
     /// Something that happens to a whole computer or to the service.
     pub(super) async fn mishap(&mut self) -> Result<(), Ended> {
         let place = self.chance.below(self.machines.len());
-        match self.chance.weighted(&[18, 14, 16, 12, 10, 8, 8, 14, 16, 6, 5]) {
+        match self.chance.weighted(&[18, 14, 16, 12, 10, 8, 8, 14, 16, 6, 5, 8, 3]) {
             0 => self.old_request_arrives().await,
             1 => self.clock_jumps(place),
             2 => {
@@ -92,7 +102,9 @@ impl World<'_> {
             7 => self.copy_service().await,
             8 => self.put_service_back().await,
             9 => self.let_tombstones_go().await,
-            _ => self.keep_a_row_for_newer_programs().await,
+            10 => self.keep_a_row_for_newer_programs().await,
+            11 => self.change_program(place).await,
+            _ => self.revoke(place).await,
         }
     }
 
@@ -209,6 +221,38 @@ impl World<'_> {
         self.say(format!("{}/{} is for newer programs", key.kind, key.id));
         self.host.keep_for_newer_programs(&key).await?;
         self.network.lead_to(self.host.router());
+        Ok(())
+    }
+
+    /// The program of a computer is updated while its work waits, or the earlier one is put back.
+    async fn change_program(&mut self, place: usize) -> Result<(), Ended> {
+        let is_newer = !self.machines[place].is_newer;
+        self.machines[place].is_newer = is_newer;
+        self.tally.count(if is_newer {
+            "fault: program updated"
+        } else {
+            "fault: earlier program put back"
+        });
+        self.say(format!("the program of {place} is newer: {is_newer}"));
+        self.kill(place).await?;
+        for _ in 0..if is_newer { MOST_HELD } else { 0 } {
+            self.perform(place, &actions::GO_OUT)?;
+        }
+        Ok(())
+    }
+
+    /// A computer other than the first is taken out. What it has not shared stays in its files.
+    async fn revoke(&mut self, place: usize) -> Result<(), Ended> {
+        let computer = self.machines[place].computer;
+        if computer == self.machines[0].computer {
+            return Ok(());
+        }
+        let device = self.template.cast.computers[computer].device;
+        let practice = self.template.cast.practice;
+        if self.host.storage().revoke_device(practice, device).await? {
+            self.tally.count("fault: computer revoked");
+            self.say(format!("{place} is revoked"));
+        }
         Ok(())
     }
 

@@ -51,8 +51,16 @@ impl World<'_> {
         self.now += 1_000;
         self.clock.store(self.now, Ordering::SeqCst);
         let round = engine.round(Millis(self.now)).await;
+        let was_revoked = self.revoked.remove(&place);
         match round {
             Ok(round) => self.tally.add("outcome: kept as refused", round.refused as u64),
+            Err(SyncError::Revoked) => {
+                self.revoked.insert(place);
+                if !was_revoked {
+                    self.say(format!("{place} rests, revoked"));
+                }
+                return Ok(());
+            }
             // A file that registered after the copy was made is unknown to the service that was put back: the next greeting mends it.
             Err(SyncError::Transport(error)) if self.put_back && cycle == 0 => {
                 self.say(format!("{file} fails: {error}"));
@@ -120,11 +128,12 @@ impl World<'_> {
                         file,
                         store: &local.store,
                         entitled,
+                        is_revoked: self.revoked.contains(&(file / 2)),
                     });
                 }
             }
         }
-        for file in &files {
+        for file in files.iter().filter(|file| !file.is_revoked) {
             invariants::i1_a_reader_that_saw_a_number_has_every_lower_one(&rest, file)?;
             invariants::i4_every_operation_ended(file)?;
             invariants::i4_no_honest_signature_is_refused(file)?;
@@ -134,7 +143,11 @@ impl World<'_> {
         }
         invariants::i5_no_unseen_value_is_lost(&self.model, &rest, &files)?;
         invariants::i8_whatever_was_created_exists(&self.model, &rest, &files)?;
-        for machine in &self.machines {
+        let sharing = self
+            .machines
+            .iter()
+            .filter(|machine| !self.revoked.contains(&machine.place));
+        for machine in sharing {
             for file in machine.files() {
                 if let Some(local) = machine.file(file) {
                     let report = local.engine.check(Millis(self.now)).await?;

@@ -7,13 +7,14 @@ use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::{
     HelloAction, HelloRequest, HelloResponse, Outcome, PullResponse, PushRequest, PushResponse, WireErrorCode,
 };
-use caseload_sync::engine::{Round, SyncError};
+use caseload_store::{ApplyError, StorageError};
+use caseload_sync::engine::SyncError;
 use tokio::task::JoinHandle;
 
 use super::{Ended, Running, Stopped, World};
 use crate::host::Sent;
 use crate::invariants::Broken;
-use crate::network::{Answer, Event, Request, out_of_order};
+use crate::network::{Answer, Event, Finished, Request, out_of_order};
 
 impl World<'_> {
     /// Lets a file that does nothing begin a round.
@@ -35,11 +36,17 @@ impl World<'_> {
             return Ok(());
         };
         let (engine, network) = (Arc::clone(&local.engine), Arc::clone(&self.network));
+        let checks = self.chance.percent(8);
         let task = tokio::spawn(async move {
-            let result = engine.round(at).await;
+            let result = if checks {
+                engine.check(at).await.map(Finished::Check)
+            } else {
+                engine.round(at).await.map(Finished::Round)
+            };
             network.tell(Event::Ends { file, result });
         });
-        self.say(format!("{place}: round of {file}"));
+        let what = if checks { "check" } else { "round" };
+        self.say(format!("{place}: {what} of {file}"));
         if !self.running.is_empty() {
             self.tally.count("fault: rounds interleaved");
         }
@@ -61,7 +68,7 @@ impl World<'_> {
                 let _round_was_ended = verdict.send(request);
             }
             Stopped::Answering { verdict, is_page } => {
-                let answer = self.fate_of_answer(file, is_page);
+                let answer = self.fate_of_answer(file, is_page)?;
                 let _round_was_ended = verdict.send(answer);
             }
         }
@@ -69,7 +76,10 @@ impl World<'_> {
     }
 
     pub(super) fn fate_of_request(&mut self) -> Request {
-        let fate = self.chance.weighted(&[88, 4, 2, 2, 4]);
+        if self.good_network && self.chance.percent(80) {
+            return Request::Arrives;
+        }
+        let fate = self.chance.weighted(&[82, 5, 3, 3, 7]);
         let (name, request) = match fate {
             1 => ("fault: request lost", Request::IsLost),
             2 => ("fault: refused with busy", Request::IsRefused(WireErrorCode::Busy)),
@@ -80,7 +90,7 @@ impl World<'_> {
             4 => {
                 #[cfg(feature = "test-faults")]
                 {
-                    let points = 1 + self.chance.below(600) as u32;
+                    let points = 1 + self.chance.below(400) as u32;
                     self.host.fuse.arm(points);
                 }
                 return Request::Arrives;
@@ -92,8 +102,11 @@ impl World<'_> {
         request
     }
 
-    pub(super) fn fate_of_answer(&mut self, file: usize, is_page: bool) -> Answer {
-        let fate = self.chance.weighted(&[84, 5, 3, 6, 2]);
+    pub(super) fn fate_of_answer(&mut self, file: usize, is_page: bool) -> Result<Answer, Ended> {
+        if self.good_network && self.chance.percent(80) {
+            return Ok(Answer::Arrives);
+        }
+        let fate = self.chance.weighted(&[81, 5, 3, 6, 2, 3]);
         let (name, answer) = match fate {
             1 => ("fault: answer lost", Answer::IsLost),
             2 => ("fault: answer cut short", Answer::IsCutShort),
@@ -105,13 +118,21 @@ impl World<'_> {
                     self.machines[file / 2].fuse.arm(points);
                 }
                 let _only_with_crash_points = file;
-                return Answer::Arrives;
+                return Ok(Answer::Arrives);
             }
-            _ => return Answer::Arrives,
+            5 => {
+                #[cfg(feature = "test-faults")]
+                {
+                    let room = self.chance.below(3) as i64;
+                    self.machines[file / 2].leave_room(Some(room))?;
+                }
+                return Ok(Answer::Arrives);
+            }
+            _ => return Ok(Answer::Arrives),
         };
         self.tally.count(name);
         self.say(name.to_owned());
-        answer
+        Ok(answer)
     }
 
     /// Waits until the round of `file` stops again or ends.
@@ -121,6 +142,7 @@ impl World<'_> {
         #[cfg(feature = "test-faults")]
         {
             self.machines[file / 2].fuse.disarm();
+            self.machines[file / 2].leave_room(None)?;
             self.host.fuse.disarm();
         }
         match event {
@@ -233,15 +255,39 @@ impl World<'_> {
         Ok(())
     }
 
-    pub(super) fn ended(&mut self, file: usize, result: Result<Round, SyncError>) -> Result<(), Ended> {
+    pub(super) fn ended(&mut self, file: usize, result: Result<Finished, SyncError>) -> Result<(), Ended> {
         match result {
-            Ok(round) => {
+            Ok(Finished::Check(report)) => {
+                self.tally.count("outcome: both ends compared");
+                self.say(format!("{file} is compared: {} repaired", report.repaired));
+                if report.repaired > 0 {
+                    let buckets = report.differing;
+                    return Err(
+                        Broken::of("I6", format!("file {file}: rows of {buckets:?} had to be repaired")).into(),
+                    );
+                }
+                Ok(())
+            }
+            Ok(Finished::Round(round)) => {
                 self.tally.add("outcome: kept as refused", round.refused as u64);
                 self.say(format!("{file} ends: {} pushed, {} pulled", round.pushed, round.pulled));
-                Ok(())
+                self.after_round(file / 2)
             }
             Err(error) if self.machines[file / 2].is_dead() => {
                 self.say(format!("{file} dies: {error}"));
+                Ok(())
+            }
+            Err(
+                SyncError::Storage(StorageError::Full(_))
+                | SyncError::Apply(ApplyError::Storage(StorageError::Full(_))),
+            ) => {
+                self.tally.count("fault: disk full");
+                self.say(format!("{file} has no room"));
+                Ok(())
+            }
+            Err(SyncError::Revoked) => {
+                self.tally.count("outcome: refused because revoked");
+                self.say(format!("{file} is told that it is revoked"));
                 Ok(())
             }
             Err(SyncError::Storage(error)) => Err(Broken::of("a file", error.to_string()).into()),
