@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use caseload_domain::time::Millis;
 use caseload_domain::{ClientId, DeviceId, Document, EntityKey, OpId, PracticeId, ReplicaId, Role, Scope, UserId};
 use caseload_protocol::cursor::Cursor;
-use caseload_protocol::messages::{Group, Op, OpResult, Outcome, Refusal, WireRow};
+use caseload_protocol::messages::{Group, Op, OpKind, OpResult, Outcome, Refusal, WireRow};
 use caseload_protocol::rebase::{Working, rebase};
 use caseload_vault::{DatabaseKey, Signature, SigningKey};
 use proptest::prelude::*;
@@ -280,9 +280,12 @@ impl Device {
                         let known = *bases.entry(op.op_id).or_insert(op.base_rev);
                         assert_eq!(op.base_rev, known, "a base has moved");
                     }
+                    let is_shared = reads.base(&key)?.is_some();
                     for (position, later) in ops.iter().enumerate() {
                         for earlier in &ops[..position] {
-                            let hides = touches(earlier).overlaps(&touches(later));
+                            // A creation only adds to what somebody else created.
+                            let adds = is_shared && earlier.kind == OpKind::Create;
+                            let hides = !adds && touches(earlier).overlaps(&touches(later));
                             assert!(
                                 !hides || later.base_rev <= earlier.base_rev,
                                 "a base beyond what was seen"
