@@ -127,9 +127,9 @@ pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts)
             let units = conflict_units(op);
             let of_units = units
                 .iter()
-                .map(|unit| conflict_id(&op.key, unit, replica, op.base_rev));
+                .map(|unit| conflict_id_of(group, op, &op.key, unit, replica));
             // A record about the whole row is the operation's own, and yet may be there before it: offered back to a restored service.
-            for id in of_units.chain([whole_conflict_id(&op.key, op.op_id)]) {
+            for id in of_units.chain([own_conflict_id(&op.key, WHOLE, op.op_id)]) {
                 reads.keys.insert(EntityKey::new("conflict", id));
                 reads.keys.insert(EntityKey::new("clinical_conflict", id));
             }
@@ -155,7 +155,7 @@ pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts)
             );
         }
     }
-    for (op, lost) in accepted(groups, facts) {
+    for (group, op, lost) in accepted(groups, facts) {
         if lost.key.kind.as_str() == "appointment" {
             reads.slots.insert(clash_slot(&lost.key.id.to_string()));
             let possible = bookings.entry(lost.key.clone()).or_default();
@@ -165,8 +165,8 @@ pub fn second_round(replica: ReplicaId, groups: &[VerifiedGroup], facts: &Facts)
             }
         }
         let units = lost.doc.units().keys();
-        let of_units = units.map(|unit| conflict_id(&lost.key, unit, replica, op.base_rev));
-        for id in of_units.chain([whole_conflict_id(&lost.key, op.op_id)]) {
+        let of_units = units.map(|unit| conflict_id_of(group, op, &lost.key, unit, replica));
+        for id in of_units.chain([own_conflict_id(&lost.key, WHOLE, op.op_id)]) {
             reads.keys.insert(EntityKey::new("conflict", id));
             reads.keys.insert(EntityKey::new("clinical_conflict", id));
         }
@@ -220,7 +220,7 @@ pub fn third_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
         .collect();
     let touched: BTreeSet<EntityKey> = ops(groups)
         .map(|(_, op)| op.key.clone())
-        .chain(accepted(groups, facts).map(|(_, lost)| lost.key))
+        .chain(accepted(groups, facts).map(|(_, _, lost)| lost.key))
         .filter(|key| key.kind.as_str() == "appointment")
         .collect();
     for key in touched {
@@ -234,10 +234,10 @@ pub fn third_round(groups: &[VerifiedGroup], facts: &Facts) -> Reads {
 }
 
 /// The offered rows whose reviews the operations settle.
-fn accepted<'a>(groups: &'a [VerifiedGroup], facts: &'a Facts) -> impl Iterator<Item = (&'a Op, WireRow)> {
+fn accepted<'a>(groups: &'a [VerifiedGroup], facts: &'a Facts) -> impl Iterator<Item = (&'a Group, &'a Op, WireRow)> {
     ops(groups)
         .filter(|(_, op)| op.kind == OpKind::Settle && reoffer::is_record(&op.key))
-        .filter_map(|(_, op)| Some((op, reoffer::row_of(facts.rows.get(&op.key)?.doc.units())?)))
+        .filter_map(|(group, op)| Some((group, op, reoffer::row_of(facts.rows.get(&op.key)?.doc.units())?)))
 }
 
 /// The id of the record of a clash: the same whichever side was first.
@@ -261,16 +261,25 @@ pub fn conflict_id(key: &EntityKey, unit: &str, replica: ReplicaId, base_rev: i6
     ])
 }
 
-/// The id of the record of a conflict about an entity as a whole. Each operation has one of its own: two edits of something void may change
-/// different units, and neither takes the other's place.
-pub(crate) fn whole_conflict_id(key: &EntityKey, op: OpId) -> EntityId {
+/// The id of the record of a conflict that no other operation shares: about an entity as a whole, because two edits of something void may
+/// change different units, and neither takes the other's place; and of detached groups, whose bases are of several histories.
+pub(crate) fn own_conflict_id(key: &EntityKey, unit: &str, op: OpId) -> EntityId {
     EntityId::derived(&[
         "conflict",
         key.kind.as_str(),
         &key.id.to_string(),
-        WHOLE,
+        unit,
         &op.to_string(),
     ])
+}
+
+/// The id of the record of a conflict that an operation of `group` opens about one unit of `key`.
+fn conflict_id_of(group: &Group, op: &Op, key: &EntityKey, unit: &str, replica: ReplicaId) -> EntityId {
+    if group.detached {
+        own_conflict_id(key, unit, op.op_id)
+    } else {
+        conflict_id(key, unit, replica, op.base_rev)
+    }
 }
 
 /// The unit under which a conflict about a whole entity (edited after it was void, void after an edit) is recorded.

@@ -301,6 +301,19 @@ fn a_change_whose_base_is_of_a_lost_history_counts_as_made_in_sight_of_nothing()
 }
 
 #[test]
+fn two_changes_whose_bases_are_of_lost_histories_never_share_a_conflict() {
+    let mut clinic = Clinic::new();
+    clinic.create("client", 1, client());
+    clinic.push_from(1, vec![patch("client", 1, 1, json!({"phone": {"raw": "here"}}))]);
+    for phone in ["one", "another"] {
+        let ops = vec![patch("client", 1, 7, json!({"phone": {"raw": phone}}))];
+        assert_eq!(push_detached(&mut clinic, ops).st, Outcome::Conflict);
+    }
+    let conflicts = clinic.rows.values().filter(|row| row.key.kind.as_str() == "conflict");
+    assert_eq!(conflicts.count(), 2, "neither value takes the place of the other");
+}
+
+#[test]
 fn a_review_made_in_sight_of_a_version_that_was_lost_in_turn_replaces_nothing() {
     let mut clinic = Clinic::new();
     clinic.create("client", 1, client());

@@ -88,6 +88,7 @@ fn acknowledge(
     let mut answer = Acknowledged::default();
     // An acknowledged operation is still shown as it was made; only refused and released ones change what is seen.
     let (mut taken, mut touched) = (BTreeSet::new(), BTreeSet::new());
+    let mut not_lost = Vec::new();
     let mut refused: Vec<(GroupId, Vec<&OpResult>)> = Vec::new();
     let mut last = state::get::<LastOp>(connection, Name::LastOp)?;
     let (mut group, mut count) = (None, 0);
@@ -111,8 +112,8 @@ fn acknowledge(
             connection
                 .prepare_cached("UPDATE outbox SET state = 'acked', ack_seq = ?2 WHERE op_id = ?1")?
                 .execute(params![result.op_id.uuid().as_bytes(), result.seq])?;
-            if reoffer::is_record(&key) {
-                touched.extend(lost::taken_in(connection, &key, result.rev)?);
+            if reoffer::is_record(&key) && result.rev == 0 {
+                not_lost.push(key.clone());
             }
             taken.insert(key);
         } else {
@@ -143,6 +144,7 @@ fn acknowledge(
     if let Some(last) = last {
         state::put(connection, Name::LastOp, &last)?;
     }
+    touched.extend(lost::were_not_lost(connection, &not_lost)?);
     state::put(connection, Name::Epoch, &epoch)?;
     // Nothing is released here, whatever the position: it may be of a history that the service has lost. A pull tells.
     show_again(connection, file, touched.iter().cloned())?;

@@ -114,6 +114,7 @@ pub(crate) fn into_unsent(
     meta: &Meta,
     author: &Author<'_>,
     op: &Op,
+    detached: bool,
 ) -> Result<Option<GroupId>, WriteError> {
     if op.kind != OpKind::Patch || !rows::load(connection, &op.key)?.is_some_and(|stored| stored.may_have_ops()) {
         return Ok(None);
@@ -132,7 +133,13 @@ pub(crate) fn into_unsent(
         && group.role == author.role
         && group.origin == state::require(connection, Name::Replica)?;
     let in_order = found.is_last || !depends_on_order(&op.key);
-    if found.sealed || !found.all_new || !is_mine || !in_order || group.ops.len() > LARGEST {
+    if group.detached != detached
+        || found.sealed
+        || !found.all_new
+        || !is_mine
+        || !in_order
+        || group.ops.len() > LARGEST
+    {
         return Ok(None);
     }
     let Some((replaced, folded)) = take_in(&mut group, op) else {

@@ -4,7 +4,7 @@
 //! service by an operation like any other; when a person has settled the review, the waiting changes go on or are kept as refused.
 
 use caseload_domain::time::Millis;
-use caseload_domain::{EntityId, EntityKey, EntityKind};
+use caseload_domain::{EntityId, EntityKey, EntityKind, Scope};
 use caseload_protocol::messages::{Op, WireRow};
 use caseload_protocol::reoffer;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -31,10 +31,10 @@ pub(crate) fn keep(connection: &Connection, key: &EntityKey, stored: &Stored) ->
     // What waits for the review of another version was not made on top of this one.
     let waits_for_another = is_kept(connection, key)?;
     outbox::detach_all(connection, key, |waits| {
-        (waits_for_another && waits.is_held) || waits.op.base_rev > row.rev
+        (waits_for_another && waits.awaits_review) || waits.op.base_rev > row.rev
     })?;
     connection
-        .prepare_cached("INSERT OR REPLACE INTO lost (type, id, record, body) VALUES (?1, ?2, ?3, ?4)")?
+        .prepare_cached("INSERT OR REPLACE INTO lost (type, id, record, body, offered) VALUES (?1, ?2, ?3, ?4, 0)")?
         .execute(params![
             key.kind.as_str(),
             key.id.uuid().as_bytes(),
@@ -49,7 +49,7 @@ pub(crate) fn keep(connection: &Connection, key: &EntityKey, stored: &Stored) ->
 pub(crate) fn detach_strangers(connection: &Connection, key: &EntityKey, rev: i64) -> Result<(), StorageError> {
     let waits_for_review = is_kept(connection, key)?;
     outbox::detach_all(connection, key, |waits| {
-        !(waits_for_review && waits.is_held) && waits.op.base_rev > rev
+        !(waits_for_review && waits.awaits_review) && waits.op.base_rev > rev
     })
 }
 
@@ -67,27 +67,43 @@ pub(crate) fn is_same(stored: &Stored, sent: &Mirror) -> bool {
         .is_none_or(|held| held.rev == sent.rev && held.deleted == sent.deleted && held.text == sent.text)
 }
 
-/// The service has taken an offer in. Revision 0 says that it keeps no record of it, because its history has held that very version: nothing
-/// was lost, and what waits goes on.
-pub(crate) fn taken_in(connection: &Connection, record: &EntityKey, rev: i64) -> Result<Vec<EntityKey>, StorageError> {
-    if rev == 0 {
-        return settled(connection, record, true, Millis(0));
+/// Follows the reviews that were settled, once a pull or a comparison is through: by then the rows below what waits have come. What waited on
+/// them goes on or is kept as refused.
+pub(crate) fn settle_reviewed(connection: &Connection) -> Result<Vec<EntityKey>, StorageError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT doc.type, doc.id, json_extract(coalesce(base_doc, doc), '$.state.choice'),
+                json_extract(coalesce(base_doc, doc), '$.state.at')
+         FROM lost JOIN doc ON doc.id = lost.record AND doc.type IN ('reoffer', 'clinical_reoffer') AND doc.rev > 0
+         WHERE json_extract(coalesce(base_doc, doc), '$.state.state') = 'settled'",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut reviewed = Vec::new();
+    while let Some(row) = rows.next()? {
+        let accepted = row.get::<_, Option<String>>(2)?.as_deref() == Some(reoffer::ACCEPT);
+        let at = row.get::<_, Option<i64>>(3)?.unwrap_or_default();
+        reviewed.push((rows::key(row, 0)?, accepted, Millis(at)));
     }
-    let state = rows::load(connection, record)?.and_then(|stored| stored.mirror());
-    match state {
-        Some(mirror) => reviewed(connection, &mirror.to_wire(record)?),
-        None => Ok(Vec::new()),
-    }
-}
-
-/// Follows a record that the service sent: when its review is settled, what waited on the row goes on or is kept as refused.
-pub(crate) fn reviewed(connection: &Connection, record: &WireRow) -> Result<Vec<EntityKey>, StorageError> {
-    if record.doc.text("state", "state") != Some("settled") {
+    if reviewed.is_empty() {
         return Ok(Vec::new());
     }
-    let accepted = record.doc.text("state", "choice") == Some(reoffer::ACCEPT);
-    let at = Millis(record.doc.integer("state", "at").unwrap_or_default());
-    settled(connection, &record.key, accepted, at)
+    let mut changed = Vec::new();
+    for (record, accepted, at) in reviewed {
+        changed.extend(settle(connection, &record, accepted, at)?);
+    }
+    changed.extend(outbox::unpark(connection)?);
+    Ok(changed)
+}
+
+/// The service keeps no record of these offers, because its history has held those very versions: nothing was lost, and what waits goes on.
+pub(crate) fn were_not_lost(connection: &Connection, records: &[EntityKey]) -> Result<Vec<EntityKey>, StorageError> {
+    let mut changed = Vec::new();
+    for record in records {
+        changed.extend(settle(connection, record, true, Millis(0))?);
+    }
+    if !records.is_empty() {
+        changed.extend(outbox::unpark(connection)?);
+    }
+    Ok(changed)
 }
 
 /// The offer of a row was thrown away: nobody reviews it, and what waited on the row is kept as refused.
@@ -96,10 +112,36 @@ pub(crate) fn given_up(
     record: &EntityKey,
     at: Millis,
 ) -> Result<Vec<EntityKey>, StorageError> {
-    settled(connection, record, false, at)
+    let mut changed = settle(connection, record, false, at)?;
+    changed.extend(outbox::unpark(connection)?);
+    Ok(changed)
 }
 
-fn settled(
+/// The reader of a scope may not hold it any more: what was offered of it is in others' hands, and what waited for their reviews is kept as
+/// refused.
+pub(crate) fn leave(connection: &Connection, scope: Scope, at: Millis) -> Result<(), StorageError> {
+    let mut statement = connection
+        .prepare_cached("DELETE FROM lost WHERE offered AND json_extract(body, '$.scope') = ?1 RETURNING type, id")?;
+    let mut rows = statement.query([scope.to_string()])?;
+    let mut left = Vec::new();
+    while let Some(row) = rows.next()? {
+        left.push(rows::key(row, 0)?);
+    }
+    for key in left {
+        outbox::refuse_parked(connection, &key, at)?;
+    }
+    outbox::unpark(connection)?;
+    Ok(())
+}
+
+/// The service is another one from here on: what was offered is offered again, unless it is there.
+pub(crate) fn offer_again(connection: &Connection) -> Result<(), StorageError> {
+    connection.execute("UPDATE lost SET offered = 0", [])?;
+    Ok(())
+}
+
+/// Ends the waiting for the review of one version. What waited on the row goes on with the next [`outbox::unpark`], or is kept as refused.
+fn settle(
     connection: &Connection,
     record: &EntityKey,
     goes_on: bool,
@@ -116,10 +158,13 @@ fn settled(
         kind: EntityKind::new(kind),
         id: EntityId::new(Uuid::from_bytes(id)),
     };
-    let mut changed = outbox::unpark(connection, &key, goes_on, at)?;
-    if !goes_on && reoffer::is_record(&key) {
-        // The record of an offer was lost in turn, and nobody wants it back: what waited for its review waits no more.
-        changed.extend(settled(connection, &key, false, at)?);
+    let mut changed = Vec::new();
+    if !goes_on {
+        changed.extend(outbox::refuse_parked(connection, &key, at)?);
+        if reoffer::is_record(&key) {
+            // The record of an offer was lost in turn, and nobody wants it back: what waited for its review waits no more.
+            changed.extend(settle(connection, &key, false, at)?);
+        }
     }
     changed.push(key);
     Ok(changed)
@@ -133,7 +178,7 @@ impl ReadTx<'_> {
     pub fn lost(&self) -> Result<Vec<WireRow>, StorageError> {
         let mut statement = self
             .connection()
-            .prepare_cached("SELECT body FROM lost WHERE body IS NOT NULL ORDER BY type, id")?;
+            .prepare_cached("SELECT body FROM lost WHERE body IS NOT NULL AND NOT offered ORDER BY type, id, record")?;
         let mut found = statement.query([])?;
         let mut lost = Vec::new();
         while let Some(row) = found.next()? {
@@ -185,7 +230,7 @@ impl Store {
 /// Remembers that a row is on its way as an operation.
 pub(crate) fn offered(connection: &Connection, record: &EntityKey) -> Result<(), StorageError> {
     connection
-        .prepare_cached("UPDATE lost SET body = NULL WHERE record = ?1")?
+        .prepare_cached("UPDATE lost SET offered = 1 WHERE record = ?1")?
         .execute([record.id.uuid().as_bytes()])?;
     Ok(())
 }

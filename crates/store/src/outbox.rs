@@ -45,7 +45,8 @@ pub(crate) struct Waits {
     pub(crate) op: Op,
     pub(crate) grp: GroupId,
     pub(crate) is_new: bool,
-    pub(crate) is_held: bool,
+    /// See [`park`].
+    pub(crate) awaits_review: bool,
     /// See [`Group::detached`].
     pub(crate) detached: bool,
 }
@@ -53,7 +54,7 @@ pub(crate) struct Waits {
 /// The operations on one entity that are not contained in its base, oldest first.
 pub(crate) fn waits_on(connection: &Connection, key: &EntityKey) -> Result<Vec<Waits>, StorageError> {
     let mut statement = connection.prepare_cached(
-        "SELECT body, grp, state = 'new', state = 'held', detached
+        "SELECT body, grp, state = 'new', awaits_review, detached
          FROM outbox JOIN outbox_body USING (place) JOIN outbox_group USING (grp)
          WHERE type = ?1 AND id = ?2 ORDER BY place",
     )?;
@@ -64,7 +65,7 @@ pub(crate) fn waits_on(connection: &Connection, key: &EntityKey) -> Result<Vec<W
             op: body(row, 0)?,
             grp: group_id(row, 1)?,
             is_new: row.get(2)?,
-            is_held: row.get(3)?,
+            awaits_review: row.get(3)?,
             detached: row.get(4)?,
         });
     }
@@ -277,26 +278,31 @@ pub(crate) fn show_again(
     Ok(changed)
 }
 
-/// Takes unsent groups that touch any of `keys` out of the outbox, keeps them as refused and closes the gap in the numbers behind them. Their
-/// signatures stay valid, because they do not cover the sending replica's numbers.
+/// Takes unsent groups that touch any of `keys` out of the outbox, and those that wait for a review if `with_parked`; keeps them as refused and
+/// closes the gap in the numbers behind them. Their signatures stay valid, because they do not cover the sending replica's numbers.
 pub(crate) fn withdraw_unsent(
     connection: &Connection,
     keys: &BTreeSet<EntityKey>,
+    with_parked: bool,
     at: Millis,
 ) -> Result<(), StorageError> {
-    let mut groups = BTreeSet::new();
+    let (mut unsent, mut parked) = (BTreeSet::new(), BTreeSet::new());
     for key in keys {
-        groups.extend(
-            waits_on(connection, key)?
-                .into_iter()
-                .filter(|waits| waits.is_new)
-                .map(|waits| waits.grp),
-        );
+        for waits in waits_on(connection, key)? {
+            if waits.is_new {
+                unsent.insert(waits.grp);
+            } else if waits.awaits_review && with_parked {
+                parked.insert(waits.grp);
+            }
+        }
     }
-    for grp in groups {
+    for grp in unsent {
         if load_group(connection, grp)?.is_some_and(|stored| stored.all_new) {
             refuse(connection, grp, RefusedWhy::ScopeLeft, &[], at)?;
         }
+    }
+    for grp in parked {
+        refuse(connection, grp, RefusedWhy::ScopeLeft, &[], at)?;
     }
     renumber_unsent(connection)
 }
@@ -343,6 +349,19 @@ pub(crate) fn detach_reviews(connection: &Connection) -> Result<(), StorageError
     Ok(())
 }
 
+/// Detaches the groups whose bases are of rows that are not held here, and that nobody will compare therefore.
+pub(crate) fn detach_unheld(connection: &Connection) -> Result<(), StorageError> {
+    connection.execute(
+        "UPDATE outbox_group SET detached = 1 WHERE grp IN (
+             SELECT outbox.grp FROM outbox JOIN outbox_body USING (place)
+             WHERE json_extract(outbox_body.body, '$.base_rev') > 0
+             AND NOT EXISTS (SELECT 1 FROM doc WHERE doc.type = outbox.type AND doc.id = outbox.id AND doc.rev > 0)
+             AND NOT EXISTS (SELECT 1 FROM lost WHERE lost.type = outbox.type AND lost.id = outbox.id))",
+        [],
+    )?;
+    Ok(())
+}
+
 /// Whether an operation settles the review of a lost row.
 pub(crate) fn settles_offer(op: &Op) -> bool {
     op.kind == OpKind::Settle && reoffer::is_record(&op.key)
@@ -355,14 +374,25 @@ fn detach(connection: &Connection, grp: GroupId) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Holds the groups that touch an entity back, until it is known what becomes of the row below them. Their numbers are given anew later.
+/// The groups behind `behind`: those that follow one of them on an entity, to any depth.
+const FOLLOWING: &str = "
+    UNION
+    SELECT later.grp FROM behind JOIN outbox AS earlier ON earlier.grp = behind.grp
+    JOIN outbox AS later ON later.type = earlier.type AND later.id = earlier.id AND later.place > earlier.place";
+
+/// Holds the groups that touch an entity back, and whatever was made behind them, until it is known what becomes of the row below them. Their
+/// numbers are given anew later.
 pub(crate) fn park(connection: &Connection, key: &EntityKey) -> Result<(), StorageError> {
-    connection
-        .prepare_cached(
-            "UPDATE outbox SET state = 'held', ack_seq = NULL
-             WHERE grp IN (SELECT grp FROM outbox WHERE type = ?1 AND id = ?2)",
-        )?
-        .execute(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
+    let behind =
+        format!("WITH RECURSIVE behind (grp) AS (SELECT grp FROM outbox WHERE type = ?1 AND id = ?2 {FOLLOWING})");
+    for statement in [
+        "UPDATE outbox_group SET awaits_review = 1 WHERE grp IN (SELECT grp FROM behind)",
+        "UPDATE outbox SET state = 'held', ack_seq = NULL WHERE grp IN (SELECT grp FROM behind)",
+    ] {
+        connection
+            .prepare_cached(&format!("{behind} {statement}"))?
+            .execute(params![key.kind.as_str(), key.id.uuid().as_bytes()])?;
+    }
     Ok(())
 }
 
@@ -371,14 +401,18 @@ pub(crate) fn park(connection: &Connection, key: &EntityKey) -> Result<(), Stora
 pub(crate) fn park_behind(connection: &Connection, grp: GroupId) -> Result<(), StorageError> {
     let has_earlier: bool = connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM outbox AS own JOIN lost USING (type, id) JOIN outbox AS earlier USING (type, id)
-             WHERE own.grp = ?1 AND earlier.state = 'held')",
+            "SELECT EXISTS (SELECT 1 FROM outbox AS own JOIN outbox AS earlier USING (type, id)
+             JOIN outbox_group AS held ON held.grp = earlier.grp
+             WHERE own.grp = ?1 AND earlier.grp <> ?1 AND held.awaits_review)",
         )?
         .query_row([grp.uuid().as_bytes()], |row| row.get(0))?;
     if has_earlier {
-        connection
-            .prepare_cached("UPDATE outbox SET state = 'held' WHERE grp = ?1")?
-            .execute([grp.uuid().as_bytes()])?;
+        for statement in [
+            "UPDATE outbox_group SET awaits_review = 1 WHERE grp = ?1",
+            "UPDATE outbox SET state = 'held' WHERE grp = ?1",
+        ] {
+            connection.prepare_cached(statement)?.execute([grp.uuid().as_bytes()])?;
+        }
         renumber_unsent(connection)?;
     }
     Ok(())
@@ -387,8 +421,8 @@ pub(crate) fn park_behind(connection: &Connection, grp: GroupId) -> Result<(), S
 /// What [`park`] holds back.
 pub(crate) fn parked(connection: &Connection) -> Result<Vec<Op>, StorageError> {
     let mut statement = connection.prepare_cached(
-        "SELECT body FROM outbox JOIN outbox_body USING (place)
-         WHERE state = 'held' AND grp IN (SELECT grp FROM outbox JOIN lost USING (type, id)) ORDER BY place",
+        "SELECT body FROM outbox JOIN outbox_body USING (place) JOIN outbox_group USING (grp)
+         WHERE awaits_review ORDER BY place",
     )?;
     let mut rows = statement.query([])?;
     let mut parked = Vec::new();
@@ -398,43 +432,45 @@ pub(crate) fn parked(connection: &Connection) -> Result<Vec<Op>, StorageError> {
     Ok(parked)
 }
 
-/// Lets the groups go on that [`park`] held back because of `key` and that wait for no other review, or keeps them as refused: one version that
-/// stays lost is enough. Whoever tries those again has not seen what is there instead. Gives the entities that they are about.
-pub(crate) fn unpark(
-    connection: &Connection,
-    key: &EntityKey,
-    go_on: bool,
-    at: Millis,
-) -> Result<Vec<EntityKey>, StorageError> {
+/// Lets the groups go on that [`park`] held back and that wait for no review any more. Gives the entities that they are about.
+pub(crate) fn unpark(connection: &Connection) -> Result<Vec<EntityKey>, StorageError> {
     let groups: Vec<[u8; 16]> = connection
-        .prepare_cached(
-            "SELECT DISTINCT grp FROM outbox WHERE type = ?1 AND id = ?2 AND state = 'held'
-             AND (NOT ?3 OR grp NOT IN (SELECT grp FROM outbox JOIN lost USING (type, id)))",
-        )?
-        .query_map(params![key.kind.as_str(), key.id.uuid().as_bytes(), go_on], |row| {
-            row.get(0)
-        })?
+        .prepare_cached(&format!(
+            "WITH RECURSIVE behind (grp) AS (SELECT grp FROM outbox JOIN lost USING (type, id) {FOLLOWING})
+             SELECT grp FROM outbox_group WHERE awaits_review AND grp NOT IN (SELECT grp FROM behind)"
+        ))?
+        .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut changed = Vec::new();
     for grp in groups {
-        let group = GroupId::new(Uuid::from_bytes(grp));
-        if go_on {
-            connection
-                .prepare_cached("UPDATE outbox SET state = 'new' WHERE grp = ?1")?
-                .execute([grp])?;
-            changed.extend(group_ops(connection, group)?.into_iter().map(|op| op.key));
-        } else {
-            detach(connection, group)?;
-            changed.extend(refuse(
-                connection,
-                group,
-                RefusedWhy::Service(Refusal::Missing),
-                &[],
-                at,
-            )?);
+        for statement in [
+            "UPDATE outbox_group SET awaits_review = 0 WHERE grp = ?1",
+            "UPDATE outbox SET state = 'new' WHERE grp = ?1",
+        ] {
+            connection.prepare_cached(statement)?.execute([grp])?;
         }
+        let ops = group_ops(connection, GroupId::new(Uuid::from_bytes(grp)))?;
+        changed.extend(ops.into_iter().map(|op| op.key));
     }
     renumber_unsent(connection)?;
+    Ok(changed)
+}
+
+/// Keeps the groups that touch an entity and wait for a review as refused: one version that stays lost is enough. Whoever tries them again has not
+/// seen what is there instead. Gives the entities that they are about.
+pub(crate) fn refuse_parked(
+    connection: &Connection,
+    key: &EntityKey,
+    at: Millis,
+) -> Result<Vec<EntityKey>, StorageError> {
+    let mut changed = Vec::new();
+    for waits in waits_on(connection, key)? {
+        if waits.awaits_review {
+            detach(connection, waits.grp)?;
+            let why = RefusedWhy::Service(Refusal::Missing);
+            changed.extend(refuse(connection, waits.grp, why, &[], at)?);
+        }
+    }
     Ok(changed)
 }
 
@@ -488,10 +524,8 @@ impl ReadTx<'_> {
             })?)
         };
         let waiting = count("SELECT count(*), min(at) FROM outbox WHERE state IN ('new', 'sent')")?;
-        let parked = count(
-            "SELECT count(*), min(at) FROM outbox
-             WHERE state = 'held' AND grp IN (SELECT grp FROM outbox JOIN lost USING (type, id))",
-        )?;
+        let parked =
+            count("SELECT count(*), min(outbox.at) FROM outbox JOIN outbox_group USING (grp) WHERE awaits_review")?;
         Ok(Waiting {
             count: waiting.count + parked.count,
             oldest: waiting.oldest.into_iter().chain(parked.oldest).min(),

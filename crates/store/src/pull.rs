@@ -7,7 +7,6 @@ use caseload_domain::time::Millis;
 use caseload_domain::{EntityKey, Scope};
 use caseload_protocol::cursor::Cursor;
 use caseload_protocol::messages::WireRow;
-use caseload_protocol::reoffer;
 use rusqlite::Connection;
 use thiserror::Error;
 
@@ -99,15 +98,17 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub fn begin_comparison(&self) -> Result<(), StorageError> {
+        self.transact(begin_comparison)
+    }
+
+    /// As [`Self::begin_comparison`], because tombstones are there again that had gone: only those up to `floor` are gone now.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn begin_comparison_above(&self, floor: i64) -> Result<(), StorageError> {
         self.transact(|connection| {
-            outbox::send_unpulled_again(connection)?;
-            refused::detach(connection)?;
-            outbox::detach_reviews(connection)?;
-            files::share_again(connection)?;
-            snapshots::give_up(connection)?;
-            state::put(connection, Name::Divergence, &Divergence::Found)?;
-            state::remove(connection, Name::Epoch)?;
-            state::remove(connection, Name::Cursor)
+            state::put(connection, Name::GcFloor, &floor)?;
+            begin_comparison(connection)
         })
     }
 
@@ -139,11 +140,14 @@ impl Store {
     pub fn leave_scope(&self, scope: Scope, at: Millis) -> Result<Vec<EntityKey>, StorageError> {
         self.transact(|connection| {
             let keys: BTreeSet<EntityKey> = of_scope(connection, scope)?.into_iter().collect();
-            if is_diverged(connection)? {
+            let diverged = is_diverged(connection)?;
+            if diverged {
                 // A restored service may have lost the care relationship together with what was written under it.
                 keep_aside(connection, &keys)?;
+            } else {
+                lost::leave(connection, scope, at)?;
             }
-            outbox::withdraw_unsent(connection, &keys, at)?;
+            outbox::withdraw_unsent(connection, &keys, !diverged, at)?;
             for key in &keys {
                 if let Some(stored) = rows::load(connection, key)? {
                     rows::erase(connection, self.kind(), key, &stored)?;
@@ -177,6 +181,9 @@ impl Store {
     pub fn drop_tombstones(&self, floor: i64) -> Result<Vec<EntityKey>, StorageError> {
         self.transact(|connection| {
             let gone = tombstones_up_to(connection, floor)?;
+            if is_diverged(connection)? {
+                keep_aside(connection, &gone)?;
+            }
             self.remove_mirrored(connection, &gone)?;
             state::put(connection, Name::GcFloor, &floor)?;
             Ok(gone)
@@ -203,6 +210,8 @@ impl Store {
         let mut changed = changed;
         changed.extend(released.iter().cloned());
         outbox::show_again(connection, self.kind(), released)?;
+        let reviewed = lost::settle_reviewed(connection)?;
+        changed.extend(outbox::show_again(connection, self.kind(), reviewed)?);
         state::remove(connection, Name::PullUnfinished)?;
         snapshots::forget(connection)?;
         state::put(connection, Name::Cursor, cursor)?;
@@ -278,10 +287,6 @@ impl Store {
                 _ => {}
             }
         }
-        if reoffer::is_record(&row.key) {
-            let keys = lost::reviewed(connection, row)?;
-            changed.extend(outbox::show_again(connection, self.kind(), keys)?);
-        }
         let ops = if may_wait {
             outbox::ops_on(connection, &row.key)?
         } else {
@@ -309,6 +314,19 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn begin_comparison(connection: &Connection) -> Result<(), StorageError> {
+    outbox::send_unpulled_again(connection)?;
+    outbox::detach_reviews(connection)?;
+    outbox::detach_unheld(connection)?;
+    refused::detach(connection)?;
+    lost::offer_again(connection)?;
+    files::share_again(connection)?;
+    snapshots::give_up(connection)?;
+    state::put(connection, Name::Divergence, &Divergence::Found)?;
+    state::remove(connection, Name::Epoch)?;
+    state::remove(connection, Name::Cursor)
 }
 
 /// Notes the position within a pull of which more pages follow.

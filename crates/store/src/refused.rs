@@ -139,8 +139,8 @@ impl ReadTx<'_> {
             });
         }
         let mut statement = connection.prepare_cached(
-            "SELECT DISTINCT grp, at FROM outbox WHERE state = 'held'
-             AND grp NOT IN (SELECT grp FROM outbox JOIN lost USING (type, id)) ORDER BY at DESC",
+            "SELECT DISTINCT grp, outbox.at FROM outbox JOIN outbox_group USING (grp)
+             WHERE state = 'held' AND NOT awaits_review ORDER BY outbox.at DESC",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

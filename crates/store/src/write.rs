@@ -155,6 +155,8 @@ pub struct WriteTx<'a> {
     action: Action,
     ops: Vec<Op>,
     sealed: bool,
+    /// See [`Group::detached`].
+    detached: bool,
     touched: Vec<Touched>,
     positions: HashMap<EntityKey, usize>,
     has_local_changes: bool,
@@ -196,6 +198,7 @@ impl<'a> WriteTx<'a> {
             action,
             ops: Vec::new(),
             sealed: false,
+            detached: false,
             touched: Vec::new(),
             positions: HashMap::new(),
             has_local_changes: false,
@@ -379,9 +382,6 @@ impl<'a> WriteTx<'a> {
         )?;
         let connection = self.reads.connection();
         lost::offered(connection, &record)?;
-        if let Some(stored) = rows::load(connection, &record)?.filter(|stored| stored.rev > 0) {
-            lost::taken_in(connection, &record, stored.rev)?;
-        }
         self.has_local_changes = true;
         Ok(())
     }
@@ -446,6 +446,7 @@ impl<'a> WriteTx<'a> {
         self.forget(grp)?;
         // A group of its own: folded into a change that waits it would lower that one's base, too.
         self.sealed = true;
+        self.detached |= group.detached;
         for op in group.ops {
             let Op {
                 kind,
@@ -466,7 +467,7 @@ impl<'a> WriteTx<'a> {
                     remove,
                     reason,
                     op_id: None,
-                    base: Some(if group.detached { 0 } else { base_rev }),
+                    base: Some(base_rev),
                 },
             )?;
         }
@@ -556,7 +557,8 @@ impl<'a> WriteTx<'a> {
         let after_hash = sha256(text.as_bytes());
         match (&stored, &before) {
             (Some(stored), Some(before)) => {
-                let seen = self.base_rev(stored, &op)?;
+                let (seen, detached) = self.base_rev(stored, &op)?;
+                self.detached |= detached;
                 op.base_rev = change.base.map_or(seen, |base| base.min(seen));
                 self.touch(key, Some(sha256(stored.text.as_bytes())), Some(after_hash));
                 rows::update_local(
@@ -610,24 +612,26 @@ impl<'a> WriteTx<'a> {
 
     /// The revision that the person had seen of what the operation touches: the service's, or an older one where an operation that still
     /// waits hides what the service may have underneath. A creation hides nothing of a row that somebody else created meanwhile.
-    fn base_rev(&self, stored: &Stored, op: &Op) -> Result<i64, WriteError> {
+    /// Says also whether that is a revision of a history that the service has lost.
+    fn base_rev(&self, stored: &Stored, op: &Op) -> Result<(i64, bool), WriteError> {
         if !stored.may_have_ops() {
-            return Ok(stored.rev);
+            return Ok((stored.rev, false));
         }
         #[cfg(feature = "test-faults")]
         if has(Bug::BaseIgnoresMaskedOp) {
-            return Ok(stored.rev);
+            return Ok((stored.rev, false));
         }
         let mine = touches(op);
         let waits = outbox::waits_on(self.reads.connection(), &op.key)?;
         let waits = waits.iter().map(|waits| (&waits.op, waits.detached));
         let own = self.ops.iter().filter(|earlier| earlier.key == op.key);
-        let bases = waits
+        let hidden = waits
             .chain(own.map(|earlier| (earlier, false)))
             .filter(|(earlier, _)| earlier.kind != OpKind::Create || stored.rev == 0)
-            .filter(|(earlier, _)| touches(earlier).overlaps(&mine))
-            .map(|(earlier, detached)| if detached { 0 } else { earlier.base_rev });
-        Ok(bases.min().map_or(stored.rev, |base| base.min(stored.rev)))
+            .filter(|(earlier, _)| touches(earlier).overlaps(&mine));
+        Ok(hidden.fold((stored.rev, false), |(base, any), (earlier, detached)| {
+            (base.min(earlier.base_rev), any || detached)
+        }))
     }
 
     /// Adds the operation to the group; a patch of what this group patched or created already becomes one operation with it.
@@ -671,7 +675,7 @@ impl<'a> WriteTx<'a> {
         }
         let group = match (self.sealed, self.ops.as_slice()) {
             (_, []) => None,
-            (false, [op]) => match fold::into_unsent(connection, self.meta, &self.author, op)? {
+            (false, [op]) => match fold::into_unsent(connection, self.meta, &self.author, op, self.detached)? {
                 Some(folded) => Some(folded),
                 None => Some(self.append_group()?),
             },
@@ -700,7 +704,7 @@ impl<'a> WriteTx<'a> {
             first_mut,
             sig: String::new(),
             // Reviewed beside rows that are being compared with another history.
-            detached: self.ops.iter().any(outbox::settles_offer) && pull::is_diverged(connection)?,
+            detached: self.detached || self.ops.iter().any(outbox::settles_offer) && pull::is_diverged(connection)?,
             ops: std::mem::take(&mut self.ops),
         };
         group.sig = sign(&group, self.meta, &self.author)?;

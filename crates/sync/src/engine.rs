@@ -409,13 +409,15 @@ impl Engine {
             round.head_seq = answer.head_seq;
             if answer.gc_floor != state.gc_floor {
                 let floor = answer.gc_floor;
+                if floor < state.gc_floor {
+                    // Put back to before they went: what was dropped here, or left out of a snapshot, is there again.
+                    self.blocking(move |store| store.begin_comparison_above(floor))
+                        .await??;
+                    return Err(diverged());
+                }
                 round
                     .changed
                     .extend(self.blocking(move |store| store.drop_tombstones(floor)).await??);
-                if floor < state.gc_floor {
-                    // Put back to before they went: what was dropped here, or left out of a snapshot, is there again.
-                    return Err(diverged());
-                }
             }
             if has_lost_acknowledged(state.last_op.as_ref(), answer.acked.as_ref()) {
                 return Err(diverged());

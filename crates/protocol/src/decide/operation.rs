@@ -13,7 +13,7 @@ use super::numbers::{format_client_number, parse_client_number};
 use super::stage::{Refused, Stage};
 use crate::bookings;
 use crate::checksum::{self, Leaf};
-use crate::facts::{Actor, WHOLE, conflict_id, element_name, whole_conflict_id};
+use crate::facts::{Actor, WHOLE, conflict_id, element_name, own_conflict_id};
 use crate::messages::{Op, OpKind, Outcome, Refusal};
 use crate::reoffer;
 use crate::row::{Row, UnitMark};
@@ -442,8 +442,8 @@ impl OpDecision<'_, '_> {
         } else {
             "conflict"
         };
-        let id = if unit == WHOLE {
-            whole_conflict_id(&row.key, self.op.op_id)
+        let id = if unit == WHOLE || self.detached {
+            own_conflict_id(&row.key, unit, self.op.op_id)
         } else {
             conflict_id(&row.key, unit, self.replica, self.op.base_rev)
         };

@@ -121,12 +121,8 @@ impl OpDecision<'_, '_> {
             return Ok(Outcome::Applied);
         }
         let is_same = row.doc == lost.doc && row.deleted == lost.del;
-        if entity.freeze.as_ref().is_some_and(|freeze| (freeze.when)(&row.doc)) {
-            return if is_same {
-                Ok(Outcome::Applied)
-            } else {
-                Err(Refused::of(Refusal::Immutable))
-            };
+        if !is_same && entity.freeze.as_ref().is_some_and(|freeze| (freeze.when)(&row.doc)) {
+            return Err(Refused::of(Refusal::Immutable));
         }
         let before = row.clone();
         let whole = json!({"units": lost.doc.units(), "deleted": lost.del});
