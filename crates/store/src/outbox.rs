@@ -302,6 +302,8 @@ pub(crate) fn withdraw_unsent(
         }
     }
     for grp in parked {
+        // Its base is of the version that was lost.
+        detach(connection, grp)?;
         refuse(connection, grp, RefusedWhy::ScopeLeft, &[], at)?;
     }
     renumber_unsent(connection)

@@ -6,7 +6,7 @@ use caseload_protocol::reoffer;
 use caseload_store::Store;
 use serde_json::json;
 
-use crate::fixture::{Clinic, cursor, doc, get, key_of, results, snapshot, waiting, wire};
+use crate::fixture::{Clinic, client_id, cursor, doc, get, key_of, results, snapshot, snapshot_of, waiting, wire};
 
 fn named(n: u128, rev: i64, seq: i64, family: &str) -> WireRow {
     let document = json!({"salt": "0".repeat(32), "name": {"family": family}, "status": {"state": "active"}});
@@ -217,6 +217,37 @@ fn an_offer_that_was_taken_and_lost_again_is_made_again() {
     put_back(&store, named(1, 4, 4, "Archer of the copy"));
     assert_eq!(store.offer_lost(&clinic.author(), clinic.at()).unwrap(), 1);
     assert_eq!(kinds(&store), ["reoffer"]);
+}
+
+#[test]
+fn what_waits_for_a_review_when_care_ends_is_kept_as_refused_and_has_seen_nothing_when_care_returns() {
+    let clinic = Clinic::new();
+    let store = clinic.clinical();
+    let plan = |text: &str| json!({"sections": {"plan": text}});
+    let note = |rev, text| {
+        let subject = json!({"client": client_id(1), "author": clinic.user});
+        let note = json!({
+            "salt": "0".repeat(32), "subject": subject, "template": {"kind": "soap"}, "body": plan(text),
+            "state": {"state": "draft"},
+        });
+        wire(&key_of("session_note", 1), rev, rev, doc(note))
+    };
+    let (held, copy) = (note(5, "lost"), note(4, "of the copy"));
+    store.apply_page(std::slice::from_ref(&held), &cursor(5)).unwrap();
+    clinic.patch(&store, &held.key, json!({"body": plan("mine")})).unwrap();
+    store.begin_comparison().unwrap();
+    snapshot_of(&store, held.scope, std::slice::from_ref(&copy), &cursor(4), true).unwrap();
+    store.set_cursor(&cursor(4)).unwrap();
+    assert_eq!(waiting(&store), 1);
+    store.leave_scope(held.scope, clinic.at()).unwrap();
+    assert_eq!(waiting(&store), 0);
+
+    store.apply_page(&[copy], &cursor(6)).unwrap();
+    let refused = store.read(|reads| reads.refused()).unwrap();
+    assert_eq!(refused.len(), 1);
+    clinic.write(&store, |tx| tx.retry(refused[0].grp)).unwrap();
+    let groups = store.next_groups(1_000, 1 << 24).unwrap();
+    assert_eq!((groups.len(), groups[0].detached), (1, true));
 }
 
 #[test]
